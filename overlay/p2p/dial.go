@@ -1,0 +1,94 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+)
+
+// addrLife is how long an address that was given for a dial is remembered for others: a reconnection uses it again.
+const addrLife = 10 * time.Minute
+
+// A WrongKeyError means that another gateway than the one wanted answers at an address.
+type WrongKeyError struct {
+	Addr      string
+	Want, Got ID
+}
+
+func (e *WrongKeyError) Error() string {
+	return fmt.Sprintf("the gateway at %s is %s, not %s: the address is out of date, or somebody poses as the peer", e.Addr, e.Got, e.Want)
+}
+
+// Connect makes sure that there is a connection to the peer, dialling these addresses and those known already.
+// The error is a *WrongKeyError when that is the reason.
+func (h *Host) Connect(ctx context.Context, id ID, addrs []string) error {
+	if err := h.running(ctx); err != nil {
+		return err
+	}
+	if !h.o.Allow(id) {
+		return ErrNotListed
+	}
+	p := id.peer()
+	maddrs, err := parseAll(addrs)
+	if err != nil && len(maddrs) == 0 {
+		return err
+	}
+	h.inner.Peerstore().AddAddrs(p, maddrs, addrLife)
+	if len(h.inner.Peerstore().Addrs(p)) == 0 {
+		return errors.New("no address of the peer is known")
+	}
+	// libp2p refuses to dial for 5 s after a failure; when to dial is the caller's to decide.
+	if s, ok := h.inner.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(p)
+	}
+	if err := h.inner.Connect(ctx, peer.AddrInfo{ID: p}); err != nil {
+		return dialError(id, err)
+	}
+	return nil
+}
+
+// Open opens a stream to a peer that is connected. The error wraps ErrRefused when the peer has hung up instead.
+func (h *Host) Open(ctx context.Context, id ID, proto Protocol) (*Stream, error) {
+	if err := h.running(ctx); err != nil {
+		return nil, err
+	}
+	s, err := h.inner.NewStream(network.WithNoDial(ctx, "only Connect dials"), id.peer(), protocol.ID(proto))
+	if err != nil && h.inner.Network().Connectedness(id.peer()) != network.Connected {
+		return nil, fmt.Errorf("open %s: %w", proto, ErrRefused)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", proto, err)
+	}
+	return &Stream{s, h, id}, nil
+}
+
+// dialError makes one short error of what libp2p tells about each address.
+func dialError(id ID, err error) error {
+	var all *swarm.DialError
+	if !errors.As(err, &all) || len(all.DialErrors) == 0 {
+		return err
+	}
+	var list []string
+	for i := range all.DialErrors {
+		e := &all.DialErrors[i]
+		var wrong sec.ErrPeerIDMismatch
+		if errors.As(e.Cause, &wrong) {
+			return &WrongKeyError{e.Address.String(), id, idOf(wrong.Actual)}
+		}
+		list = append(list, e.Address.String()+": "+firstLine(e.Cause))
+	}
+	return errors.New(strings.Join(list, "; "))
+}
+
+func firstLine(err error) string {
+	l, _, _ := strings.Cut(err.Error(), "\n")
+	return l
+}

@@ -1,0 +1,214 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/gologshim"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// At manyConns connections unprotected ones are closed down to fewConns. Peers with a link are protected.
+const fewConns, manyConns = 512, 768
+
+// Handler serves a stream that a peer has opened; the stream is closed when it returns. It must return soon after ctx
+// is done.
+type Handler func(ctx context.Context, s *Stream)
+
+// Options says how a Host is to be.
+type Options struct {
+	Identity Identity
+	Listen   []string             // addresses, see ParseAddrs
+	Allow    func(ID) bool        // who may connect and be dialled; called often and concurrently
+	Handlers map[Protocol]Handler // what peers may open
+	UserTag  string               // name and version of the program, told to peers
+}
+
+// Host is this gateway's place in the overlay: it listens, dials and serves streams. It is safe for concurrent use.
+type Host struct {
+	o     Options
+	log   *slog.Logger
+	ready chan struct{} // closed when inner is set
+	inner host.Host     // set by Run
+	in    atomic.Uint64 // bytes of all streams, before encryption
+	out   atomic.Uint64
+
+	mu      sync.Mutex // guards the fields below
+	closing bool       // Run is about to return: no more handlers
+	serving sync.WaitGroup
+}
+
+// Stats counts what the host has and did.
+type Stats struct {
+	Peers   int    // connected now
+	In, Out uint64 // bytes on streams, before multiplexing and encryption
+}
+
+// New returns a host that is not yet running.
+func New(o Options, log *slog.Logger) *Host {
+	return &Host{o: o, log: log.With("part", "p2p"), ready: make(chan struct{})}
+}
+
+// ID returns this gateway's ID.
+func (h *Host) ID() ID { return h.o.Identity.ID }
+
+// Run listens and serves until ctx ends and then returns nil; an error means it could not listen.
+func (h *Host) Run(ctx context.Context) error {
+	inner, err := h.listen()
+	if err != nil {
+		return err
+	}
+	for proto, serve := range h.o.Handlers {
+		inner.SetStreamHandler(protocol.ID(proto), func(s network.Stream) { h.serve(ctx, s, serve) })
+	}
+	h.inner = inner
+	close(h.ready)
+	for _, a := range inner.Network().ListenAddresses() {
+		h.log.Info("overlay listens", "remote", a.String())
+	}
+	<-ctx.Done()
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	err = inner.Close()
+	h.serving.Wait()
+	return err
+}
+
+// listen makes libp2p's host, which dials and accepts from then on.
+func (h *Host) listen() (host.Host, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(h.o.Identity.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gateway key: %w", err)
+	}
+	listen, err := parseAll(h.o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("overlay.listen: %w", err)
+	}
+	bounds, err := limits()
+	if err != nil {
+		return nil, err
+	}
+	conns, err := connmgr.NewConnManager(fewConns, manyConns)
+	if err != nil {
+		return nil, fmt.Errorf("connection manager: %w", err)
+	}
+	gologshim.SetDefaultHandler(slog.DiscardHandler) // what matters of libp2p's own log comes as errors
+	inner, err := libp2p.New(
+		libp2p.Identity(key),
+		libp2p.ListenAddrs(listen...),
+		libp2p.UserAgent(h.o.UserTag),
+		libp2p.Security(tls.ID, tls.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.Transport(newTCP),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.ConnectionGater(&gater{h.o.Allow, h.refused}),
+		libp2p.ResourceManager(bounds),
+		libp2p.ConnectionManager(conns),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rank)),
+		libp2p.DisableRelay(),
+		libp2p.DisableIdentifyAddressDiscovery(), // our dials do not come from the listening port, so it would mislead
+		libp2p.DisableMetrics(),
+	)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("overlay.listen: %w", err), conns.Close(), bounds.Close())
+	}
+	return inner, nil
+}
+
+// serve runs a handler in the goroutine that libp2p made for the stream.
+func (h *Host) serve(ctx context.Context, s network.Stream, f Handler) {
+	h.mu.Lock()
+	if h.closing {
+		h.mu.Unlock()
+		_ = s.Reset()
+		return
+	}
+	h.serving.Add(1)
+	h.mu.Unlock()
+	defer h.serving.Done()
+	st := &Stream{s, h, idOf(s.Conn().RemotePeer())}
+	defer st.Close()
+	f(ctx, st)
+}
+
+func (h *Host) refused(id ID, remote string) {
+	h.log.Warn("unlisted gateway refused", "peer", string(id), "remote", remote)
+}
+
+// running waits until the host listens.
+func (h *Host) running(ctx context.Context) error {
+	select {
+	case <-h.ready:
+		return nil
+	case <-ctx.Done():
+		return ErrStopped
+	}
+}
+
+// Addrs returns the addresses under which this gateway can be dialled, once it listens.
+func (h *Host) Addrs(ctx context.Context) ([]string, error) {
+	if err := h.running(ctx); err != nil {
+		return nil, err
+	}
+	return texts(h.inner.Addrs()), nil
+}
+
+// Known returns the addresses of a peer that this host has heard of, from the peer itself above all.
+func (h *Host) Known(id ID) []string {
+	select {
+	case <-h.ready:
+		return texts(h.inner.Peerstore().Addrs(id.peer()))
+	default:
+		return nil
+	}
+}
+
+// Stats returns the counters.
+func (h *Host) Stats() Stats {
+	s := Stats{In: h.in.Load(), Out: h.out.Load()}
+	select {
+	case <-h.ready:
+		s.Peers = len(h.inner.Network().Peers())
+	default:
+	}
+	return s
+}
+
+// Protect keeps the connections of a peer when there are too many, until Unprotect.
+func (h *Host) Protect(id ID) {
+	h.inner.ConnManager().Protect(id.peer(), "link")
+}
+
+// Unprotect lets a peer's connections be closed when there are too many.
+func (h *Host) Unprotect(id ID) {
+	h.inner.ConnManager().Unprotect(id.peer(), "link")
+}
+
+// Drop closes all connections of a peer and forgets what it said of its addresses.
+func (h *Host) Drop(id ID) {
+	_ = h.inner.Network().ClosePeer(id.peer())
+	h.inner.Peerstore().ClearAddrs(id.peer())
+}
+
+func texts(addrs []ma.Multiaddr) []string {
+	all := make([]string, len(addrs))
+	for i, a := range addrs {
+		all[i] = a.String()
+	}
+	return all
+}

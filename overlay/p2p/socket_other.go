@@ -1,0 +1,8 @@
+//go:build !linux
+
+package p2p
+
+import "syscall"
+
+// tuneSocket does nothing where the kernel's way to choose a congestion control is unknown.
+func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }

@@ -1,0 +1,47 @@
+package p2p
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// Stream is one of many byte streams to a peer. Reading and writing may go on at once, each from one goroutine.
+type Stream struct {
+	s    network.Stream
+	h    *Host
+	peer ID
+}
+
+// Peer returns the gateway at the other end.
+func (s *Stream) Peer() ID { return s.peer }
+
+// Remote returns the address of the peer that the stream's connection goes to.
+func (s *Stream) Remote() string { return s.s.Conn().RemoteMultiaddr().String() }
+
+// Dialled tells whether this gateway opened the stream.
+func (s *Stream) Dialled() bool { return s.s.Stat().Direction == network.DirOutbound }
+
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.s.Read(b)
+	s.h.in.Add(uint64(n))
+	return n, err
+}
+
+func (s *Stream) Write(b []byte) (int, error) {
+	n, err := s.s.Write(b)
+	s.h.out.Add(uint64(n))
+	return n, err
+}
+
+// SetReadDeadline bounds how long a Read waits; the zero time takes the bound off.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.s.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds how long a Write waits; the zero time takes the bound off.
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
+
+// Close ends the stream after what was written; it is idempotent.
+func (s *Stream) Close() error { return s.s.Close() }
+
+// Reset ends the stream at once, both ways; what was not yet sent is lost. It is idempotent and unblocks Read and Write.
+func (s *Stream) Reset() { _ = s.s.Reset() }

@@ -1,0 +1,67 @@
+package p2p
+
+import (
+	"context"
+	"net"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// tcpTransport is libp2p's TCP transport on sockets that tuneSocket has seen, dialled and accepted alike: the sender's
+// side of a connection decides about congestion control, and it is often the accepting one.
+type tcpTransport struct {
+	*tcp.TcpTransport
+	upgrader transport.Upgrader
+}
+
+func newTCP(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
+	d := &net.Dialer{Control: tuneSocket}
+	t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
+		func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
+	return &tcpTransport{t, u}, err
+}
+
+// Listen accepts connections at the address.
+func (t *tcpTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
+	network, address, err := manet.DialArgs(a)
+	if err != nil {
+		return nil, err
+	}
+	l, err := listenTuned(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	ml, err := manet.WrapNetListener(l)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return t.upgrader.UpgradeGatedMaListener(t, t.upgrader.GateMaListener(ml)), nil
+}
+
+// tunedListener tunes what it accepts: the kernel hands the congestion control on, but not all options.
+type tunedListener struct{ *net.TCPListener }
+
+func listenTuned(ctx context.Context, network, address string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: tuneSocket}
+	l, err := lc.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return tunedListener{l.(*net.TCPListener)}, nil
+}
+
+func (l tunedListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = tuneSocket("", "", raw)
+	}
+	return c, nil
+}
