@@ -219,7 +219,7 @@ func (r *Reader) start(l string) Message {
 	if strings.HasPrefix(strings.ToUpper(first), "RTSP/") {
 		code, reason, _ := strings.Cut(strings.Trim(rest, " \t"), " ")
 		status, err := strconv.ParseUint(code, 10, 16)
-		if err != nil || len(code) != 3 || status < 100 || !strings.EqualFold(first, "RTSP/1.0") {
+		if err != nil || len(code) != 3 || status < 100 || !strings.EqualFold(first, "RTSP/1.0") || strings.IndexByte(reason, 0) >= 0 {
 			r.spoil(400, "malformed status line %q", clip(l))
 			return nil
 		}
