@@ -190,14 +190,14 @@ func (s *Stream) retire() {
 }
 
 // leave ends a publisher's work; its stream waits for another or ends.
-func (h *Hub) leave(p *Publisher) {
-	if absence, now := p.st.vacate(p); now {
+func (h *Hub) leave(p *Publisher, linger bool) {
+	if absence, now := p.st.vacate(p, linger); now {
 		h.expire(p.st, absence)
 	}
 }
 
 // vacate takes p from its stream. It numbers the absence and reports whether the stream is to end now.
-func (s *Stream) vacate(p *Publisher) (absence int, now bool) {
+func (s *Stream) vacate(p *Publisher, linger bool) (absence int, now bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pub != p {
@@ -205,7 +205,7 @@ func (s *Stream) vacate(p *Publisher) (absence int, now bool) {
 	}
 	s.retire()
 	absence = s.absences
-	if s.origin.Linger > 0 {
+	if linger && s.origin.Linger > 0 {
 		s.vacancy = time.AfterFunc(s.origin.Linger, func() { s.hub.expire(s, absence) })
 		return absence, false
 	}

@@ -109,6 +109,20 @@ func TestPublisherReturns(t *testing.T) {
 	})
 }
 
+func TestPublisherEndDoesNotLinger(t *testing.T) {
+	h := testHub()
+	p := publish(t, h, "a", Origin{Linger: time.Hour}, h264)
+	p.End()
+	select {
+	case <-p.Stream().Done():
+	default:
+		t.Error("the stream goes on after End")
+	}
+	if h.Stream("a") != nil {
+		t.Error("the ended stream is still in the hub")
+	}
+}
+
 func TestPublisherReplaced(t *testing.T) {
 	h := testHub()
 	p := publish(t, h, "a", Origin{}, h264)

@@ -46,7 +46,10 @@ func (p *Publisher) Stream() *Stream { return p.st }
 func (p *Publisher) Done() <-chan struct{} { return p.done }
 
 // Close ends the publishing; the stream ends too, after Origin.Linger, unless another publisher takes over.
-func (p *Publisher) Close() { p.st.hub.leave(p) }
+func (p *Publisher) Close() { p.st.hub.leave(p, true) }
+
+// End is Close for a publisher that will not return: the stream ends now, whatever Origin.Linger is.
+func (p *Publisher) End() { p.st.hub.leave(p, false) }
 
 // WriteRTP publishes an RTP packet that came at the given time. It takes ownership of b, whose header it may rewrite.
 // The error is ErrEnded after Close or replacement, else it says what is wrong with the packet.
