@@ -102,11 +102,12 @@ func (r *Reader) skipBlank() (byte, error) {
 
 // frame reads an interleaved frame.
 func (r *Reader) frame() (Message, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r.br, head[:]); err != nil {
+	head, err := r.br.Peek(4)
+	if err != nil {
 		return nil, noEOF(err)
 	}
 	f := &Frame{Channel: head[1], Payload: make([]byte, int(head[2])<<8|int(head[3]))}
+	_, _ = r.br.Discard(4)
 	if _, err := io.ReadFull(r.br, f.Payload); err != nil {
 		return nil, noEOF(err)
 	}
@@ -176,13 +177,6 @@ func (r *Reader) line(b []byte, most int) (l []byte, long bool, err error) {
 			return nil, false, err
 		}
 		part, _ := r.br.Peek(r.br.Buffered())
-		if r.cr {
-			r.cr = false
-			if part[0] == '\n' {
-				_, _ = r.br.Discard(1)
-				continue
-			}
-		}
 		end := bytes.IndexAny(part, "\r\n")
 		if end >= 0 {
 			r.cr = part[end] == '\r'
