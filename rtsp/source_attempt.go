@@ -36,7 +36,7 @@ func (p *pull) open(ctx context.Context) (*media.Stream, error) {
 		return nil, fmt.Errorf("%s: waiting for %s: %w", p.name, p.origin.Remote, ctx.Err())
 	}
 	if a.err != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, a.err)
+		return nil, fmt.Errorf("%s: %s: %w", p.name, p.origin.Remote, a.err)
 	}
 	return a.st, nil
 }

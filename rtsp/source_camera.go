@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -79,7 +80,7 @@ func (c *camera) feed(ctx context.Context, begin begin) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%s: %w", c.remote, c.explain(err))
+		return c.explain(err)
 	}
 	return nil
 }
@@ -237,6 +238,8 @@ func (c *camera) explain(err error) error {
 		return fmt.Errorf("did not answer in %v", c.timeout)
 	case errors.As(err, &cert) && c.fingerprint == "":
 		return fmt.Errorf("%w: set its fingerprint to trust it", err)
+	case errors.Is(err, io.EOF):
+		return errors.New("closed the connection")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fmt.Errorf("there is no route to it: %w", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
