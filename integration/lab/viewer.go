@@ -1,0 +1,159 @@
+//go:build integration
+
+package lab
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Viewer is a real player and how it gets its packets.
+type Viewer struct {
+	Player    string // ffmpeg, gstreamer, mpv or mplayer
+	Transport string // udp, tcp, http or udp_multicast; it is told to the player in its own words
+}
+
+// FFmpeg is ffmpeg with a transport in ffmpeg's words.
+func FFmpeg(transport string) Viewer { return Viewer{"ffmpeg", transport} }
+
+// GStreamer is a pipeline of GStreamer's rtspsrc.
+func GStreamer(transport string) Viewer { return Viewer{"gstreamer", transport} }
+
+// MPV is mpv, which reads RTSP by ffmpeg's library.
+func MPV(transport string) Viewer { return Viewer{"mpv", transport} }
+
+// MPlayer is mplayer.
+func MPlayer(transport string) Viewer { return Viewer{"mplayer", transport} }
+
+// String is the viewer's name in tests.
+func (v Viewer) String() string { return v.Player + "-" + v.Transport }
+
+// Watching is a player at work.
+type Watching struct {
+	*Program
+	viewer Viewer
+	t      testing.TB
+	file   string // where the pictures or their sums go
+	frames int
+}
+
+// Watch starts a player, which decodes so many pictures as fast as they come and ends. A prefix is a command that starts it.
+func (v Viewer) Watch(t testing.TB, url string, frames int, prefix ...string) *Watching {
+	t.Helper()
+	w := &Watching{viewer: v, t: t, frames: frames, file: filepath.Join(t.TempDir(), "pictures")}
+	args := append(prefix, v.command(w.file, url, frames)...)
+	w.Program = Spawn(t, args[0], args[1:]...)
+	return w
+}
+
+func (v Viewer) command(file, url string, frames int) []string {
+	n := strconv.Itoa(frames)
+	switch v.Player {
+	case "ffmpeg":
+		return []string{
+			"ffmpeg", "-v", "warning", "-nostdin", "-rtsp_transport", v.Transport, "-i", url, "-map", "0:v:0", "-an", "-frames:v", n,
+			"-fps_mode", "passthrough", "-f", "framemd5", file,
+		}
+	case "gstreamer":
+		return v.gstreamer(file, url, frames)
+	case "mpv":
+		return []string{
+			"mpv", "--no-config", "--no-terminal", "--no-audio", "--frames=" + n, "--rtsp-transport=" + v.Transport,
+			"--o=" + file, "--of=framemd5", "--ovc=rawvideo", url,
+		}
+	case "mplayer":
+		args := []string{
+			"mplayer", "-noconfig", "all", "-nolirc", "-really-quiet", "-ao", "null", "-nosound", "-vo", "md5sum:outfile=" + file,
+			"-frames", n,
+		}
+		switch v.Transport {
+		case "tcp":
+			args = append(args, "-rtsp-stream-over-tcp")
+		case "http":
+			args = append(args, "-rtsp-stream-over-http")
+		}
+		return append(args, url)
+	}
+	panic("no player " + v.Player) // a mistake in the test
+}
+
+// gstreamer decodes H.264 to raw pictures in a file; identity swallows the last of those it counts.
+func (v Viewer) gstreamer(file, url string, frames int) []string {
+	protocols := v.Transport
+	if protocols == "udp_multicast" {
+		protocols = "udp-mcast"
+	}
+	line := []string{"rtspsrc", "name=s", "location=" + url, "protocols=" + protocols}
+	if strings.HasPrefix(url, "rtsps:") {
+		line = append(line, "tls-validation-flags=0")
+	}
+	line = append(line, "s.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!",
+		"videoconvert", "!", "video/x-raw,format=I420", "!", "identity", "eos-after="+strconv.Itoa(frames+1), "!",
+		"filesink", "location="+file)
+	return append([]string{"gst-launch-1.0", "-q"}, line...)
+}
+
+// Pictures waits until the player has ended and returns the sums of the pictures it decoded.
+func (w *Watching) Pictures() []string {
+	w.t.Helper()
+	within := 2*Patience + time.Duration(w.frames)*time.Second/FrameRate
+	if err := w.Wait(within); err != nil {
+		w.t.Errorf("%s: %v\n%s", w.viewer, err, cut(w.Err.tail(40)))
+	}
+	return w.Sofar()
+}
+
+// Sofar returns the sums of the pictures decoded until now.
+func (w *Watching) Sofar() []string {
+	w.t.Helper()
+	b, err := os.ReadFile(w.file)
+	if err != nil {
+		return nil
+	}
+	switch w.viewer.Player {
+	case "gstreamer":
+		var sums []string
+		for ; len(b) >= FrameSize; b = b[FrameSize:] {
+			sum := md5.Sum(b[:FrameSize])
+			sums = append(sums, hex.EncodeToString(sum[:]))
+		}
+		return sums
+	case "mplayer":
+		var sums []string
+		for line := range strings.Lines(string(b)) {
+			if sum, _, ok := strings.Cut(line, " "); ok {
+				sums = append(sums, sum)
+			}
+		}
+		return sums
+	}
+	return FrameMD5(b)
+}
+
+// GStreamerEncode publishes a clip once in real time with rtspclientsink.
+func GStreamerEncode(t testing.TB, c *Clip, url, protocols string) *Program {
+	t.Helper()
+	sink := []string{"rtspclientsink", "name=s", "location=" + url, "protocols=" + protocols}
+	if strings.HasPrefix(url, "rtsps:") {
+		sink = append(sink, "tls-validation-flags=0")
+	}
+	args := []string{
+		"-q", "filesrc", "location=" + c.Path, "!", "qtdemux", "name=d",
+		"d.video_0", "!", "queue", "!", "h264parse", "config-interval=-1", "!", "identity", "sync=true", "!",
+	}
+	args = append(append(args, sink...), "d.audio_0", "!", "queue", "!", "aacparse", "!", "identity", "sync=true", "!", "s.")
+	return Spawn(t, "gst-launch-1.0", args...)
+}
+
+// With returns a URL with a user and password in it.
+func With(url, user, password string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	return fmt.Sprintf("%s://%s:%s@%s", scheme, user, password, rest)
+}

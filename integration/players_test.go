@@ -1,0 +1,195 @@
+//go:build integration
+
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"peergate/integration/lab"
+)
+
+// viewers are the players that the gateway is made for, with each way they have to get packets.
+var viewers = []lab.Viewer{
+	lab.FFmpeg("udp"), lab.FFmpeg("tcp"),
+	lab.GStreamer("udp"), lab.GStreamer("tcp"),
+	lab.MPV("udp"), lab.MPV("tcp"),
+	lab.MPlayer("udp"), lab.MPlayer("tcp"),
+}
+
+// TestPlayers proves that each player decodes every picture, from the first key frame on.
+func TestPlayers(t *testing.T) {
+	t.Parallel()
+	clip := lab.H264(t)
+	g := lab.NewGateway(t, "a").Start()
+	lab.Encode(t, clip, g.URL("live"))
+	g.WaitStream("live")
+	watchAll(t, clip, g.URL("live"), viewers, 100)
+}
+
+// watchAll has all players decode so many pictures side by side.
+func watchAll(t *testing.T, clip *lab.Clip, url string, viewers []lab.Viewer, frames int) {
+	t.Helper()
+	watching := make([]*lab.Watching, 0, len(viewers))
+	for _, v := range viewers {
+		watching = append(watching, v.Watch(t, url, frames))
+	}
+	for i, w := range watching {
+		clip.Verify(t, viewers[i].String(), w.Pictures(), frames)
+	}
+}
+
+// TestCurl proves that curl, which can no more than OPTIONS, gets its answer.
+func TestCurl(t *testing.T) {
+	t.Parallel()
+	g := lab.NewGateway(t, "a").Start()
+	out := string(lab.Run(t, lab.Patience, "curl", "-s", "-i", g.URL("live")))
+	if !strings.HasPrefix(out, "RTSP/1.0 200 OK\r\n") || !strings.Contains(out, "Public: ") {
+		t.Errorf("curl gets\n%s", out)
+	}
+}
+
+// TestPublishers proves that what each encoder publishes, over each transport, is what players decode.
+func TestPublishers(t *testing.T) {
+	t.Parallel()
+	clip := lab.H264(t)
+	g := lab.NewGateway(t, "a").Start()
+	for _, transport := range []string{"udp", "tcp"} {
+		lab.Spawn(t, "ffmpeg", "-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i", clip.Path, "-c", "copy",
+			"-f", "rtsp", "-rtsp_transport", transport, g.URL("ffmpeg-"+transport))
+		lab.GStreamerEncode(t, clip, g.URL("gstreamer-"+transport), transport)
+	}
+	const frames = 75
+	var watching []*lab.Watching
+	names := []string{"ffmpeg-udp", "ffmpeg-tcp", "gstreamer-udp", "gstreamer-tcp"}
+	for _, name := range names {
+		g.WaitStream(name)
+		watching = append(watching, lab.FFmpeg("tcp").Watch(t, g.URL(name), frames))
+	}
+	for i, w := range watching {
+		clip.Verify(t, names[i], w.Pictures(), frames)
+	}
+}
+
+// users are two users with one right each; the passwords are given as they are, or as their hashes.
+func users(viewer, encoder string) string {
+	return "users:\n  - {name: viewer, password: \"" + viewer + "\", read: [\"**\"]}\n" +
+		"  - {name: encoder, password: \"" + encoder + "\", publish: [\"**\"]}\n"
+}
+
+// TestPasswords proves that each player can give a password, by Digest and by Basic (which is all that a gateway with
+// hashed passwords can offer), and that nobody gets anything without the right one.
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"Digest", "Basic"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			clip := lab.H264(t)
+			g := lab.NewGateway(t, "a")
+			g.More = users("see", "send")
+			if scheme == "Basic" {
+				g.More = users(hash(t, "see"), hash(t, "send"))
+			}
+			g.Start()
+			checkRefusals(t, g, scheme, clip)
+			lab.Encode(t, clip, lab.With(g.URL("live"), "encoder", "send"))
+			lab.GStreamerEncode(t, clip, lab.With(g.URL("gst"), "encoder", "send"), "tcp")
+			for _, name := range []string{"live", "gst"} {
+				w := waitDecode(t, lab.With(g.URL(name), "viewer", "see"))
+				clip.Verify(t, name, w, 25)
+			}
+			watchAll(t, clip, lab.With(g.URL("live"), "viewer", "see"), viewers, 75)
+		})
+	}
+}
+
+func hash(t *testing.T, password string) string {
+	t.Helper()
+	b, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// waitDecode has ffmpeg try until the stream is there.
+func waitDecode(t *testing.T, url string) (pictures []string) {
+	t.Helper()
+	lab.Eventually(t, lab.Patience, "ffmpeg decodes "+url, func() bool {
+		w := lab.FFmpeg("tcp").Watch(t, url, 25)
+		_ = w.Wait(lab.Patience) // it is tried again
+		pictures = w.Sofar()
+		return len(pictures) > 0
+	})
+	return pictures
+}
+
+func checkRefusals(t *testing.T, g *lab.Gateway, scheme string, clip *lab.Clip) {
+	t.Helper()
+	r, err := lab.Dial(t, g.HostPort()).Do("DESCRIBE", g.URL("live"), nil, "")
+	if err != nil || r.Status != 401 || !strings.HasPrefix(r.Header.Get("Www-Authenticate"), scheme) {
+		t.Errorf("DESCRIBE without password = %d %v, %v, want 401 and %s", r.Status, r.Header, err, scheme)
+	}
+	for _, url := range []string{
+		g.URL("live"), lab.With(g.URL("live"), "viewer", "see"), lab.With(g.URL("live"), "encoder", "guess"),
+	} {
+		p := lab.Encode(t, clip, url)
+		if err := p.Wait(lab.Patience); err == nil {
+			t.Errorf("ffmpeg publishes to %s without the right password", url)
+		}
+	}
+}
+
+// keepAlive is how long players go on without being asked to: longer than a session lives by itself, 60 s.
+const keepAlive = 80 * time.Second
+
+// TestKeepAlive proves that each player, over each transport, keeps its session alive in its own way, and sees every
+// picture meanwhile; and that a player which says nothing at all is dropped.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	clip := lab.H264(t)
+	g := lab.NewGateway(t, "a").Start()
+	lab.Encode(t, clip, g.URL("live"))
+	g.WaitStream("live")
+	silent := lab.Open(t, g.URL("live"), lab.UDP)
+	silent.Resume()
+	watchAll(t, clip, g.URL("live"), viewers, int(keepAlive/time.Second)*lab.FrameRate)
+	select {
+	case <-silent.Conn.Gone():
+	default:
+		last := silent.Tracks[0].Stats().Last
+		if d := time.Since(last); d < 5*time.Second {
+			t.Errorf("a player that says nothing still gets packets after %v", keepAlive)
+		}
+	}
+}
+
+// TestPause proves that PAUSE stops a stream and PLAY goes on with it live, in one SSRC, over UDP and TCP.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	g := lab.NewGateway(t, "a").Start()
+	lab.Encode(t, lab.H264(t), g.URL("live"))
+	g.WaitStream("live")
+	for _, transport := range []lab.Transport{lab.UDP, lab.TCP} {
+		p := lab.Play(t, g.URL("live"), transport)
+		other := lab.Play(t, g.URL("live"), transport)
+		p.Plays(time.Second)
+		p.Pause()
+		other.Plays(time.Second / 2) // whatever was on its way has come
+		before := p.Tracks[0].Stats().Packets
+		other.Plays(2 * time.Second)
+		if n := p.Tracks[0].Stats().Packets - before; n > 0 {
+			t.Errorf("%s: %d packets while paused", transport, n)
+		}
+		p.Resume()
+		p.Plays(2 * time.Second)
+		p.Connected()
+		p.Flawless()
+		other.Flawless()
+		p.Stop()
+		other.Stop()
+	}
+}
