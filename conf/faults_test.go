@@ -1,0 +1,162 @@
+package conf
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestFaults has one fault in each row; the message must be exactly the wanted one.
+func TestFaults(t *testing.T) {
+	const id = aPeer
+	for _, tt := range []struct{ name, text, want string }{
+		{"not YAML", "a: b: c", ":1: not YAML: mapping values are not allowed in this context"},
+		{"tab", "rtsp:\n\tlisten: x", ":2: not YAML: found character that cannot start any token"},
+		{"two documents", "log:\n---\nlog:\n", ":2: a second document begins: put all settings in one"},
+		{"broken second document", "log:\n---\n[", ":3: not YAML: did not find expected node content"},
+		{"no text", "log:\n  level: \x01\n", ":2: not YAML: control characters are not allowed"},
+		{"no sections", "hello", `:1: is "hello", must have settings of the form "key: value"`},
+		{"list instead of sections", "[rtsp]", `:1: is a list, must have settings of the form "key: value"`},
+		{"unknown section", "\nrstp: {}", `:2: rstp: is not a setting, did you mean "rtsp"?`},
+		{"unknown key", "rtsp:\n  sesion_timeout: 1s", `:2: rtsp.sesion_timeout: is not a setting, did you mean "session_timeout"?`},
+		{"far from any key", "log: {zzzzzzzzz: 1}", ":1: log.zzzzzzzzz: is not a setting, the settings here are format, level"},
+		{"unknown key of a stream", "streams:\n  cam:\n    souce: x", `:3: streams.cam.souce: is not a setting, did you mean "source"?`},
+		{"key twice", "log:\n  level: info\n  level: warn", ":3: log.level: stands here again, first in line 2: remove one"},
+		{"alias", "log: &l {level: info}\nrtsp: *l", ":2: rtsp: is an alias (*l): write the value itself"},
+		{"merge", "log:\n  <<: {level: info}", ":2: log.<<: is not a setting, the settings here are format, level"},
+		{"text instead of a section", "rtsp: 8554", `:1: rtsp: is "8554", must have settings of the form "key: value"`},
+		{"section instead of text", "log: {level: {a: b}}", ":1: log.level: is a section, must be text"},
+		{"list instead of a number", "rtsp: {max_connections: [1]}", ":1: rtsp.max_connections: is a list, must be a whole number"},
+		{"text instead of a list", "overlay: {share: all}", `:1: overlay.share: is "all", must be a list such as [a, b]`},
+		{"empty value", "rtsp:\n  listen:\n", ":2: rtsp.listen: is empty, must be text"},
+		{"fraction", "rtsp: {max_connections: 1.5}", `:1: rtsp.max_connections: is "1.5", must be a whole number`},
+		{"too large", "rtsp: {max_connections: 99999999999999999999}", `:1: rtsp.max_connections: is "99999999999999999999", must be a whole number`},
+		{"long value", "rtsp: {max_connections: " + strings.Repeat("x", 70) + "}", `:1: rtsp.max_connections: is "` + strings.Repeat("x", 64) + `...", must be a whole number`},
+		{"bool", "overlay: {enabled: maybe}", `:1: overlay.enabled: is "maybe", must be true or false`},
+		{"duration", "overlay: {idle_after: soon}", `:1: overlay.idle_after: is "soon", must be a duration such as 500ms, 10s or 2m`},
+		{"duration without unit", "overlay: {idle_after: 5}", `:1: overlay.idle_after: is "5", must be a duration such as 500ms, 10s or 2m`},
+		{"negative duration", "overlay: {idle_after: -1s}", ":1: overlay.idle_after: is -1s, must be at least 0s"},
+		{"delay", "overlay: {delay: 0}", `:1: overlay.delay: is "0", must be auto or a duration such as 800ms`},
+		{"rate without unit", "overlay: {upload: 20}", `:1: overlay.upload: is "20", must be auto, 0, or a rate such as 800kbit or 20Mbit`},
+		{"rate not a number", "overlay: {upload: NaNbit}", `:1: overlay.upload: is "NaNbit", must be auto, 0, or a rate such as 800kbit or 20Mbit`},
+		{"ports", "rtsp: {udp_ports: 8001-8002}", `:1: rtsp.udp_ports: is "8001-8002", must be 0, or an even port and the next, such as 8000-8001`},
+		{"network", "users: [{name: u, password: p, read: [a], from: [home]}]", `:1: users[0].from[0]: is "home", must be an address or a network such as 192.168.1.0/24`},
+		{"level", "log: {level: loud}", `:1: log.level: is "loud", must be one of debug, info, warn, error`},
+		{"too small", "rtsp: {max_connections: 0}", ":1: rtsp.max_connections: is 0, must be at least 1"},
+		{"listen without colon", `rtsp: {listen: "8554"}`, `:1: rtsp.listen: is "8554", must be host:port or :port, such as :8554 or [::1]:8554`},
+		{"listen at a large port", `rtsp: {listen: ":85540"}`, `:1: rtsp.listen: is ":85540", must be host:port or :port, such as :8554 or [::1]:8554`},
+		{"listen at no host", `rtsp: {listen: "a b:1"}`, `:1: rtsp.listen: is "a b:1", must be host:port or :port, such as :8554 or [::1]:8554`},
+		{"nowhere to listen", "overlay:\n  listen: []", ":2: overlay.listen: is empty: list at least one address, or set overlay.enabled to false"},
+		{"multiaddress", "overlay:\n  listen:\n  - /ip4/1.2.3/tcp/1", `:3: overlay.listen[0]: is "/ip4/1.2.3/tcp/1", must be of the form ` + addressForm},
+		{"pattern", "overlay: {share: ['a//b']}", `:1: overlay.share[0]: is "a//b", must be a stream name, in which * stands for one part and ** for any`},
+		{"pattern of no characters", "overlay: {share: ['[']}", `:1: overlay.share[0]: is "[", must be a stream name, in which * stands for one part and ** for any`},
+		{"user without name", "users: [{password: p, read: [a]}]", `:1: users[0].name: is missing: write a name, or "any" for those who give none`},
+		{"user without password", "users:\n- name: u\n  read: [a]", `:2: users[0].password: is missing: only the user "any" has none`},
+		{"anybody with password", "users: [{name: any, password: x, read: [a]}]", `:1: users[0].password: is set, but the user "any" stands for those who give none: remove it, or rename the user`},
+		{"half a hash", "users: [{name: u, password: $argon2id$v=19, read: [a]}]", ":1: users[0].password: begins like a hash but is no whole argon2id hash: copy all of it, or take a password that begins otherwise"},
+		{"half a bcrypt hash", "users: [{name: u, password: $2b$10$abc, read: [a]}]", ":1: users[0].password: begins like a hash but is no whole bcrypt hash: copy all of it, or take a password that begins otherwise"},
+		{"colon", "users: [{name: 'a:b', password: p, read: [a]}]", `:1: users[0].name: is "a:b": a name must not have a colon, which Basic cannot carry (RFC 7617 §2)`},
+		{"user without rights", "users: [{name: u, password: p}]", `:1: users[0]: may do nothing: add read: ["**"] or publish: ["**"]`},
+		{"user twice", "users: [{name: u, password: p, read: [a]}, {name: u, password: q, read: [a]}]", `:1: users[1].name: is "u" as users[0] is: give each user one entry`},
+		{"stream name", "streams: {'a b': }", ":1: streams.a b: is no stream name: use letters, digits and . _ - ~ + @, with / between the parts"},
+		{"stream name too long", "streams: {" + strings.Repeat("a", 256) + ": }", ":1: streams." + strings.Repeat("a", 256) + ": is no stream name: it must be UTF-8 of at most 255 bytes"},
+		{"stream like an ID", "streams: {12D3KooWx: }", ":1: streams.12D3KooWx: looks like a gateway's ID: names must not begin with 12D3KooW"},
+		{"source of another scheme", "streams: {a: {source: 'http://u:geheim@h/geheim'}}", ":1: streams.a.source: is of http://h, must be publish, demo: or a URL such as rtsp://user:password@camera/stream"},
+		{"source mistyped", "streams: {a: {source: publsh}}", `:1: streams.a.source: is "publsh", must be publish, demo: or a URL such as rtsp://user:password@camera/stream`},
+		{"source without host", "streams: {a: {source: 'rtsp:u:geheim@h'}}", ":1: streams.a.source: is a URL without a host, must be publish, demo: or a URL such as rtsp://user:password@camera/stream"},
+		{"source with a percent sign", "streams: {a: {source: 'rtsp://u:gehe%im@h'}}", ":1: streams.a.source: is no URL, perhaps since a mark in user, password or path is not percent-encoded: must be publish, demo: or a URL such as rtsp://user:password@camera/stream"},
+		{"fingerprint", "streams: {a: {fingerprint: ab}}", `:1: streams.a.fingerprint: is "ab", must be the 64 hexadecimal digits of a certificate's SHA-256`},
+		{"peer without ID", "peers:\n  hq:\n    addresses: []", `:2: peers.hq.id: is missing: "gateway id" prints it at the peer`},
+		{"peer with half an ID", "peers: {hq: {id: 12D3KooW}}", `:1: peers.hq.id: is "12D3KooW", must be an ID such as 12D3KooW..., as "gateway id" prints it at the peer`},
+		{"petname with a slash", "peers: {h/q: {id: " + id + "}}", ":1: peers.h/q: is a petname with a slash: it must be the first part of a path"},
+		{"petname of a stream", "streams: {hq/x: }\npeers: {hq: {id: " + id + "}}", `:2: peers.hq: is also the first part of the stream "hq/x": rename one`},
+		{"two petnames", "peers:\n  b: {id: " + id + "}\n  a: {id: " + id + "}", `:2: peers.b.id: is the ID of the peer "a" too: a gateway has one petname`},
+		{"address without port", "peers: {a: {id: " + id + ", addresses: [h]}}", `:1: peers.a.addresses[0]: is "h", must be of the form ` + addressForm},
+		{"address with port 0", "peers: {a: {id: " + id + ", addresses: [/ip4/1.2.3.4/tcp/0]}}", `:1: peers.a.addresses[0]: is "/ip4/1.2.3.4/tcp/0", must be of the form ` + addressForm},
+		{"address of another", "peers: {a: {id: " + id + ", addresses: [/ip4/1.2.3.4/tcp/1/p2p/12D3KooWG8D4aUXaGkuXSgWVKjU6QJiT5YnUTpFUKFMg9tRHUHDr]}}", `:1: peers.a.addresses[0]: is "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWG8D4aUXaGkuXSgWVKjU6QJiT5YnUTpFUKFMg9tRHUHDr", which ends in another ID than the peer's: correct one of them`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("g.yml", []byte(tt.text))
+			if err == nil {
+				t.Fatal("Parse finds no fault")
+			}
+			if got := err.Error(); got != "g.yml"+tt.want {
+				t.Errorf("Parse:\n%s\nwant\ng.yml%s", got, tt.want)
+			}
+			if strings.Contains(err.Error(), "geheim") {
+				t.Errorf("a password is shown: %v", err)
+			}
+		})
+	}
+}
+
+// TestAllFaultsAtOnce proves that one fault does not hide another, and that they come in the order of the file.
+func TestAllFaultsAtOnce(t *testing.T) {
+	const text = `rtsp:
+  listen: "8554"
+  max_conections: 5
+  open_timeout: 1
+streams:
+  b: {source: http://x}
+  a: {transport: pigeon}
+nonsense: 1
+`
+	_, err := Parse("dir/g.yml", []byte(text))
+	var all Errors
+	if !errors.As(err, &all) {
+		t.Fatalf("Parse = %v, want Errors", err)
+	}
+	want := []struct {
+		line int
+		key  string
+	}{
+		{2, "rtsp.listen"},
+		{3, "rtsp.max_conections"},
+		{4, "rtsp.open_timeout"},
+		{6, "streams.b.source"},
+		{7, "streams.a.transport"},
+		{8, "nonsense"},
+	}
+	if len(all) != len(want) {
+		t.Fatalf("%d faults, want %d:\n%v", len(all), len(want), err)
+	}
+	for i, w := range want {
+		if e := all[i]; e.Line != w.line || e.Key != w.key || e.File != "dir/g.yml" {
+			t.Errorf("fault %d is %v, want %s in line %d", i, e, w.key, w.line)
+		}
+	}
+}
+
+// FuzzParse proves that any text is either a configuration or a list of faults, each with its place, that the same text
+// gives the same answer, and that nothing panics.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"", "rtsp:\n  listen: :8554\n", "log: {level: debug}\n---\n", "streams: {a: {source: 'rtsp://x/y'}}",
+		"peers: {hq: {id: " + aPeer + ", addresses: [/dns4/x/tcp/1]}}", "users: [{name: u, password: p, read: ['**'], from: [::1/64]}]",
+		"overlay: {upload: 20Mbit, delay: 1s}", "? [a]\n: b", "a: &b [*b]", "!!binary a: !!int x", "\xff", "a:\n a:\n  a: [",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("g.yml", b)
+		again, err2 := Parse("g.yml", b)
+		if (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
+			t.Fatalf("Parse: %v, the second time %v", err, err2)
+		}
+		if err == nil {
+			if c.RTSP != again.RTSP || c.RTSP.MaxConnections < 1 {
+				t.Fatalf("Parse accepts %+v", c.RTSP)
+			}
+			return
+		}
+		all, ok := err.(Errors)
+		if !ok || len(all) == 0 {
+			t.Fatalf("Parse = %T, want Errors", err)
+		}
+		for _, e := range all {
+			if e.File != "g.yml" || e.Text == "" || e.Line < 0 || e.Line > 1+strings.Count(string(b), "\n")+strings.Count(string(b), "\r") {
+				t.Fatalf("fault without its place: %#v", e)
+			}
+		}
+	})
+}
