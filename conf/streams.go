@@ -47,12 +47,12 @@ func (s *Stream) check(f faults, key, name string) {
 		f.fault(key+".fingerprint", "is %q, must be the 64 hexadecimal digits of a certificate's SHA-256", s.Fingerprint)
 	}
 	s.checkSource(f, key+".source")
+	s.checkRedirect(f, key)
 }
 
 // checkSource does not repeat more of a URL than its scheme and host: the rest may hold a password.
 func (s *Stream) checkSource(f faults, key string) {
 	const remedy = "must be publish, demo: or a URL such as rtsp://user:password@camera/stream"
-	s.checkRedirect(f, key)
 	if s.Source == SourcePublish || s.Source == SourceDemo {
 		return
 	}
@@ -73,8 +73,12 @@ func (s *Stream) checkRedirect(f faults, key string) {
 	if s.Redirect == "" {
 		return
 	}
-	if u, err := url.Parse(s.Redirect); err != nil || u.Scheme != "rtsp" && u.Scheme != "rtsps" || u.Host == "" || u.User != nil {
-		f.fault(key+".redirect", "is %q, must be a URL without password such as rtsp://media.example.org:8554/stream", s.Redirect)
+	u, err := url.Parse(s.Redirect)
+	switch {
+	case err == nil && u.User != nil:
+		f.fault(key+".redirect", "has a user, whom players must know by themselves: remove it from the URL")
+	case err != nil || u.Scheme != "rtsp" && u.Scheme != "rtsps" || u.Host == "":
+		f.fault(key+".redirect", "is %q, must be a URL such as rtsp://media.example.org:8554/stream", s.Redirect)
 	}
 	if s.Source != SourcePublish {
 		f.fault(key+".source", "is set, but the stream is elsewhere by its redirect: remove one")

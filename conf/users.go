@@ -29,6 +29,11 @@ func (u *User) check(f faults, key string) {
 	if len(u.Read)+len(u.Publish) == 0 {
 		f.fault(key, "may do nothing: add read: [\"**\"] or publish: [\"**\"]")
 	}
+	for i, n := range u.From {
+		if !n.IsValid() {
+			f.fault(fmt.Sprintf("%s.from[%d]", key, i), "is empty, must be %s", n.want())
+		}
+	}
 	patterns(f, key+".read", u.Read)
 	patterns(f, key+".publish", u.Publish)
 }
