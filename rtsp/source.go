@@ -3,6 +3,8 @@ package rtsp
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"sync"
 
 	"peergate/conf"
 	"peergate/media"
@@ -13,44 +15,98 @@ import (
 // Sources brings in the streams that this gateway fetches by itself: cameras pulled over RTSP and the embedded clip.
 // It is the hub's opener for their names. Streams whose source is an encoder that publishes are none of its business.
 type Sources struct {
+	listen  string
+	hub     *media.Hub
+	log     *slog.Logger
+	changed chan struct{} // has a token when pulls was changed
+
+	mu    sync.Mutex // guards the field below
 	pulls map[media.Name]*pull
 }
 
 // NewSources returns the sources of the configured streams. The address on which the gateway serves RTSP tells a
 // source that is the gateway itself.
 func NewSources(streams map[string]conf.Stream, listen string, hub *media.Hub, log *slog.Logger) *Sources {
-	s := &Sources{pulls: make(map[media.Name]*pull)}
-	log = log.With("part", "source")
+	s := &Sources{listen: listen, hub: hub, log: log.With("part", "source"), changed: make(chan struct{}, 1)}
+	s.Reconfigure(streams)
+	return s
+}
+
+// Reconfigure replaces the configured streams. A source whose settings stay the same goes on undisturbed.
+func (s *Sources) Reconfigure(streams map[string]conf.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pulls := make(map[media.Name]*pull)
 	for name, c := range streams {
 		n := media.Name(name)
-		switch c.Source {
-		case conf.SourcePublish:
-		case conf.SourceDemo:
-			s.pulls[n] = newPull(n, media.Origin{Kind: "demo", Remote: c.Source}, c, playClip, hub, log)
-		default:
-			cam := newCamera(c, listen, log.With("stream", n))
-			s.pulls[n] = newPull(n, media.Origin{Kind: "rtsp", Remote: cam.remote, Linger: c.Grace}, c, cam.feed, hub, log)
+		if p := s.pulls[n]; p != nil && p.set == c {
+			pulls[n] = p
+		} else if p := s.source(n, c); p != nil {
+			pulls[n] = p
 		}
 	}
-	return s
+	s.pulls = pulls
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// source returns what brings in a stream, or nil when an encoder publishes it.
+func (s *Sources) source(n media.Name, c conf.Stream) *pull {
+	switch c.Source {
+	case conf.SourcePublish:
+		return nil
+	case conf.SourceDemo:
+		return newPull(n, media.Origin{Kind: "demo", Remote: c.Source}, c, playClip, s.hub, s.log)
+	}
+	cam := newCamera(c, s.listen, s.log.With("stream", n))
+	return newPull(n, media.Origin{Kind: "rtsp", Remote: cam.remote, Linger: c.Grace}, c, cam.feed, s.hub, s.log)
 }
 
 // Run fetches the sources that are always wanted, and the others while somebody watches, until ctx ends.
 func (s *Sources) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, p := range s.pulls {
-		g.Go(func() error {
-			p.run(ctx)
-			return nil // a lost source is not the gateway's failure
-		})
+	running := make(map[*pull]context.CancelFunc)
+	for {
+		pulls := s.current()
+		for p, cancel := range running {
+			if pulls[p.name] != p {
+				cancel()
+				delete(running, p)
+			}
+		}
+		for _, p := range pulls {
+			if _, ok := running[p]; ok {
+				continue
+			}
+			pctx, cancel := context.WithCancel(ctx)
+			running[p] = cancel
+			g.Go(func() error {
+				defer cancel()
+				p.run(pctx)
+				return nil // a lost source is not the gateway's failure
+			})
+		}
+		select {
+		case <-s.changed:
+		case <-ctx.Done():
+			return g.Wait()
+		}
 	}
-	<-ctx.Done()
-	return g.Wait()
+}
+
+func (s *Sources) current() map[media.Name]*pull {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.pulls)
 }
 
 // Open returns a stream once its source has told its tracks. The error says why the source cannot be had.
 func (s *Sources) Open(ctx context.Context, name media.Name) (*media.Stream, error) {
+	s.mu.Lock()
 	p := s.pulls[name]
+	s.mu.Unlock()
 	if p == nil {
 		return nil, media.ErrNotFound
 	}

@@ -1,0 +1,239 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"peergate/rtsp/delivery"
+	"peergate/rtsp/wire"
+)
+
+// flushTime is how long a connection that the server closes stays open for the last answer to leave.
+const flushTime = time.Second
+
+// conn is a client's connection. One goroutine reads its messages and serves its requests one after another, so that
+// answers come in their order; what is sent goes over the link.
+type conn struct {
+	srv           *Server
+	id            uint64
+	nc            net.Conn // as it was accepted: under TLS, the connection below
+	remote, local netip.AddrPort
+	secure        bool // over TLS
+	link          *delivery.Link
+	log           *slog.Logger
+
+	began  atomic.Int64 // when the message that is being read began, in Unix nanoseconds; 0 between messages
+	heard  atomic.Int64 // when the last message ended
+	halved atomic.Bool  // half of a tunnel: the other one has not come
+
+	// The fields below belong to the goroutine that reads.
+	tunnelled bool // requests come through an HTTP tunnel
+	announced *announcement
+	keys      map[string]*trackKeys // SRTP keys that were described, by URL of the track
+
+	mu       sync.Mutex // guards the fields below; taken inside a session's
+	channels map[uint8]channel
+	sessions map[*session]struct{} // that were used over this connection
+	closed   bool
+}
+
+// channel is an interleaved channel (RFC 2326 §10.12).
+type channel struct {
+	ses  *session
+	leg  *leg
+	rtcp bool
+}
+
+func newConn(s *Server, id uint64, nc net.Conn, remote, local netip.AddrPort) *conn {
+	c := &conn{
+		srv: s, id: id, nc: nc, remote: remote, local: local, log: s.log.With("remote", remote.String()),
+		keys: make(map[string]*trackKeys), channels: make(map[uint8]channel), sessions: make(map[*session]struct{}),
+	}
+	c.heard.Store(time.Now().UnixNano())
+	return c
+}
+
+// begin serves the connection until it ends.
+func (c *conn) begin(ctx context.Context, secure *secureListener) {
+	defer c.close()
+	stream := c.nc
+	if secure != nil {
+		t, err := secure.handshake(ctx, c.nc, c.srv.settings().HeaderTimeout)
+		if err != nil {
+			c.log.Info("connection refused", "err", err)
+			return
+		}
+		stream, c.secure = t, true
+	}
+	link := c.srv.sender.Link(stream)
+	defer link.Close()
+	c.mu.Lock()
+	c.link = link
+	c.mu.Unlock()
+	c.serve(ctx, wire.NewReader(stream, c.beginMessage))
+	c.abandon()
+	c.flushFor(flushTime)
+}
+
+func (c *conn) beginMessage() { c.began.Store(time.Now().UnixNano()) }
+
+// serve reads and answers messages until the connection ends or framing is lost.
+func (c *conn) serve(ctx context.Context, r *wire.Reader) {
+	for {
+		m, err := r.Read()
+		now := time.Now()
+		c.began.Store(0)
+		c.heard.Store(now.UnixNano())
+		var fault *wire.Error
+		switch {
+		case errors.As(err, &fault):
+			c.log.Info("request refused", "err", fault)
+			c.sendRefusal(fault)
+			if fault.Fatal {
+				return
+			}
+			continue
+		case err != nil:
+			if err != io.EOF && !errors.Is(err, net.ErrClosed) {
+				c.log.Debug("connection lost", "err", err)
+			}
+			return
+		}
+		switch m := m.(type) {
+		case *wire.Frame:
+			c.take(m, now)
+		case *wire.Request:
+			if strings.HasPrefix(m.Proto, "HTTP/") {
+				c.serveHTTP(ctx, m, r)
+				return
+			}
+			if !c.answer(ctx, m) {
+				return
+			}
+		}
+	}
+}
+
+// take hands an interleaved packet to its session; one that nobody has set up is ignored.
+func (c *conn) take(f *wire.Frame, now time.Time) {
+	c.mu.Lock()
+	ch, ok := c.channels[f.Channel]
+	c.mu.Unlock()
+	if ok {
+		ch.ses.take(ch.leg, ch.rtcp, f.Payload, now)
+	}
+}
+
+// answer serves a request; false ends the connection.
+func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
+	q := &request{Request: m, conn: c}
+	a, err := q.serve(ctx)
+	if err != nil {
+		r := asRefusal(err)
+		if !r.usual {
+			q.log().Info("request refused", "err", r)
+		}
+		a = r.response()
+	}
+	if a != nil {
+		err = c.send(q.finish(a))
+	}
+	return err == nil && !strings.EqualFold(m.Header.Get("Connection"), "close")
+}
+
+func (c *conn) send(b []byte) error { return c.link.Send(b) }
+
+// sendRefusal answers a message that could not be read as a request.
+func (c *conn) sendRefusal(e *wire.Error) {
+	q := &request{Request: &wire.Request{}, conn: c}
+	if e.CSeq != "" {
+		q.Header.Set("CSeq", e.CSeq)
+	}
+	_ = c.send(q.finish(refuse(e.Status, "%s", e.Text).response())) // when it fails, reading will too
+}
+
+// attach notes that a session is used over this connection; false if that has ended.
+func (c *conn) attach(ses *session) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.sessions[ses] = struct{}{}
+	return true
+}
+
+// detach forgets a session and its channels.
+func (c *conn) detach(ses *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, ses)
+	for n, ch := range c.channels {
+		if ch.ses == ses {
+			delete(c.channels, n)
+		}
+	}
+}
+
+// attached returns the sessions that are used over this connection.
+func (c *conn) attached() []*session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*session, 0, len(c.sessions))
+	for ses := range c.sessions {
+		all = append(all, ses)
+	}
+	return all
+}
+
+// abandon tells the sessions that the connection has ended.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	for _, ses := range c.attached() {
+		ses.lose(c)
+	}
+}
+
+// tick closes the connection when a message takes too long, or when nothing is done over it.
+func (c *conn) tick(now time.Time) {
+	set := c.srv.settings()
+	if t := c.began.Load(); t != 0 && now.Sub(time.Unix(0, t)) > set.HeaderTimeout {
+		c.log.Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
+		c.close()
+		return
+	}
+	idle := now.Sub(time.Unix(0, c.heard.Load()))
+	if c.halved.Load() && idle > set.HeaderTimeout || idle > set.SessionTimeout && len(c.attached()) == 0 {
+		c.log.Debug("connection closed", "err", "nothing is done over it")
+		c.close()
+	}
+}
+
+// flush waits until all that was sent has left, or ctx ends.
+func (c *conn) flush(ctx context.Context) {
+	c.mu.Lock()
+	link := c.link
+	c.mu.Unlock()
+	if link != nil {
+		_ = link.Flush(ctx) // the time is up, or nothing can be sent any more
+	}
+}
+
+func (c *conn) flushFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	c.flush(ctx)
+}
+
+// close closes the connection; reading it ends.
+func (c *conn) close() { c.nc.Close() }

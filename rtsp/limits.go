@@ -1,0 +1,84 @@
+package rtsp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+)
+
+var (
+	errServerEnds     = errors.New("the server ends")
+	errTooMany        = errors.New("rtsp.max_connections are open")
+	errTooManyAddress = errors.New("rtsp.max_per_address connections of this address are open")
+)
+
+// admit takes a connection into the table unless there are too many.
+func (s *Server) admit(nc net.Conn) (*conn, error) {
+	remote, local := addrPort(nc.RemoteAddr()), addrPort(nc.LocalAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, errServerEnds
+	}
+	if len(s.conns) >= s.settings().MaxConnections {
+		return nil, errTooMany
+	}
+	if s.addresses[remote.Addr()] >= s.settings().MaxPerAddress {
+		return nil, errTooManyAddress
+	}
+	s.lastConn++
+	c := newConn(s, s.lastConn, nc, remote, local)
+	s.conns[c] = struct{}{}
+	s.addresses[remote.Addr()]++
+	return c, nil
+}
+
+// dismiss takes a connection that has ended out of the table.
+func (s *Server) dismiss(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	a := c.remote.Addr()
+	if s.addresses[a]--; s.addresses[a] <= 0 {
+		delete(s.addresses, a)
+	}
+}
+
+// enter takes a session into the table unless its address has too many.
+func (s *Server) enter(ses *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, o := range s.sessions {
+		if o.addr == ses.addr {
+			n++
+		}
+	}
+	if n >= s.settings().MaxSessions {
+		r := refuse(503, "rtsp.max_sessions sessions of this address exist")
+		r.header.Add("Retry-After", "10")
+		return r
+	}
+	s.sessions[ses.id] = ses
+	return nil
+}
+
+// leave takes a session out of the table and keeps its counts.
+func (s *Server) leave(ses *session, t traffic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, ses.id)
+	s.past.add(t)
+}
+
+// addrPort returns the address of a TCP or UDP connection; an IPv4 address is always one of 4 bytes.
+func addrPort(a net.Addr) netip.AddrPort {
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return plain(a.AddrPort())
+	}
+	return netip.AddrPort{}
+}
+
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
