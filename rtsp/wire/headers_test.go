@@ -70,15 +70,19 @@ func TestRTPInfo(t *testing.T) {
 	}{
 		{
 			"two", "url=rtsp://h/a/trackID=0;seq=2941;rtptime=952844389,url=rtsp://h/a/trackID=1;seq=236;rtptime=1762263706",
-			[]TrackInfo{{"rtsp://h/a/trackID=0", 2941, 952844389, true}, {"rtsp://h/a/trackID=1", 236, 1762263706, true}},
+			[]TrackInfo{{"rtsp://h/a/trackID=0", 2941, true, 952844389, true}, {"rtsp://h/a/trackID=1", 236, true, 1762263706, true}},
 		},
 		{
 			"one silent", "url=rtsp://h/a/trackID=0;seq=0;rtptime=0,url=rtsp://h/a/trackID=1",
-			[]TrackInfo{{"rtsp://h/a/trackID=0", 0, 0, true}, {URL: "rtsp://h/a/trackID=1"}},
+			[]TrackInfo{{"rtsp://h/a/trackID=0", 0, true, 0, true}, {URL: "rtsp://h/a/trackID=1"}},
+		},
+		{
+			"silent with a time", "url=rtsp://h/a/trackID=0;rtptime=7",
+			[]TrackInfo{{URL: "rtsp://h/a/trackID=0", Timestamp: 7, HasTime: true}},
 		},
 		{
 			"marks in the query", "url=rtsp://h/a?b,c;d=e/trackID=0;seq=1;rtptime=2,url=x",
-			[]TrackInfo{{"rtsp://h/a?b,c;d=e/trackID=0", 1, 2, true}, {URL: "x"}},
+			[]TrackInfo{{"rtsp://h/a?b,c;d=e/trackID=0", 1, true, 2, true}, {URL: "x"}},
 		},
 	}
 	for _, tt := range tests {
@@ -92,7 +96,7 @@ func TestRTPInfo(t *testing.T) {
 			}
 		})
 	}
-	if got, err := ParseRTPInfo(" url=a; rtptime=5 ;seq=6 , url=b "); err != nil || !reflect.DeepEqual(got, []TrackInfo{{"a", 6, 5, true}, {URL: "b"}}) {
+	if got, err := ParseRTPInfo(" url=a; rtptime=5 ;seq=6 , url=b "); err != nil || !reflect.DeepEqual(got, []TrackInfo{{"a", 6, true, 5, true}, {URL: "b"}}) {
 		t.Errorf("ParseRTPInfo with spaces = %v, %v", got, err)
 	}
 	for _, in := range []string{"", "seq=1", "url=", "url=a;seq=65536;rtptime=1", "url=a;seq=1;rtptime=-1", "url=;seq=1;rtptime=2"} {
@@ -108,11 +112,6 @@ func FuzzRTPInfo(f *testing.F) {
 		ts, err := ParseRTPInfo(s)
 		if err != nil {
 			return
-		}
-		for i := range ts {
-			if !ts[i].Known { // numbers that are not both there are not written
-				ts[i].Seq, ts[i].Timestamp = 0, 0
-			}
 		}
 		again, err := ParseRTPInfo(RTPInfo(ts))
 		if err != nil || !reflect.DeepEqual(ts, again) {

@@ -11,8 +11,9 @@ import (
 type TrackInfo struct {
 	URL       string
 	Seq       uint16
+	HasSeq    bool
 	Timestamp uint32
-	Known     bool // Seq and Timestamp are known
+	HasTime   bool
 }
 
 // RTPInfo writes an RTP-Info header.
@@ -24,9 +25,11 @@ func RTPInfo(tracks []TrackInfo) string {
 		}
 		b = append(b, "url="...)
 		b = append(b, t.URL...)
-		if t.Known {
+		if t.HasSeq {
 			b = append(b, ";seq="...)
 			b = strconv.AppendUint(b, uint64(t.Seq), 10)
+		}
+		if t.HasTime {
 			b = append(b, ";rtptime="...)
 			b = strconv.AppendUint(b, uint64(t.Timestamp), 10)
 		}
@@ -71,7 +74,6 @@ func nextEntry(s string) int {
 func parseTrackInfo(entry string) (TrackInfo, error) {
 	var t TrackInfo
 	rest := strings.TrimPrefix(entry, "url=")
-	var seq, rtptime bool
 	for {
 		i := strings.LastIndexByte(rest, ';')
 		k, v, _ := strings.Cut(strings.TrimSpace(rest[i+1:]), "=")
@@ -87,15 +89,14 @@ func parseTrackInfo(entry string) (TrackInfo, error) {
 			return t, fmt.Errorf("%s %q of RTP-Info is malformed", k, clip(v))
 		}
 		if k == "seq" {
-			t.Seq, seq = uint16(n), true
+			t.Seq, t.HasSeq = uint16(n), true
 		} else {
-			t.Timestamp, rtptime = uint32(n), true
+			t.Timestamp, t.HasTime = uint32(n), true
 		}
 		rest = rest[:i]
 	}
 	if t.URL = strings.TrimSpace(rest); t.URL == "" {
 		return t, errors.New("RTP-Info has an empty url")
 	}
-	t.Known = seq && rtptime
 	return t, nil
 }
