@@ -5,12 +5,14 @@ package lab
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,7 @@ type Conn struct {
 	mu      sync.Mutex // guards the fields below
 	cseq    int
 	session string
+	proof   string // the Authorization header, "" for none
 	packet  func(channel uint8, b []byte)
 }
 
@@ -48,6 +51,31 @@ func Dial(t testing.TB, hostport string) *Conn {
 		t.Fatal(err)
 	}
 	return newConn(t, c)
+}
+
+// dialURL connects to the server of a URL, whose user and password go into each request, and returns the URL without them.
+func dialURL(t testing.TB, address string) (c *Conn, clean string) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Scheme == "rtsps" {
+		c = DialTLS(t, u.Host)
+	} else {
+		c = Dial(t, u.Host)
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		c.proof = BasicProof(u.User.Username(), password)
+		u.User = nil
+	}
+	return c, u.String()
+}
+
+// BasicProof is an Authorization header by RFC 7617.
+func BasicProof(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // DialTLS connects to an RTSPS server, whatever its certificate.
@@ -162,6 +190,9 @@ func (c *Conn) Do(method, url string, headers []string, body string) (Response, 
 	fmt.Fprintf(&b, "%s %s RTSP/1.0\r\nCSeq: %d\r\n", method, url, c.cseq)
 	if c.session != "" {
 		fmt.Fprintf(&b, "Session: %s\r\n", c.session)
+	}
+	if c.proof != "" {
+		fmt.Fprintf(&b, "Authorization: %s\r\n", c.proof)
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		fmt.Fprintf(&b, "%s: %s\r\n", headers[i], headers[i+1])

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -29,11 +30,14 @@ type Gateway struct {
 	LogLevel string
 	// Host is the address to listen at, 127.0.0.1 unless a namespace has another.
 	Host string
+	// Listen is what rtsp.listen says, Host and Port unless it is set.
+	Listen string
 	// Prefix is a command to start the gateway with, such as ip netns exec a.
 	Prefix []string
 
 	t       testing.TB
 	overlay int // port
+	secure  int // port of RTSPS
 	peers   []string
 	proc    *Program
 }
@@ -45,7 +49,7 @@ var peerID = regexp.MustCompile(`12D3KooW[1-9A-HJ-NP-Za-km-z]{44}`)
 func NewGateway(t testing.TB, name string) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), t: t,
+		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), t: t,
 		LogLevel: "debug",
 		Overlay:  []string{"idle_after: 2s"},
 	}
@@ -61,12 +65,19 @@ func NewGateway(t testing.TB, name string) *Gateway {
 // File is the path of its configuration.
 func (g *Gateway) File() string { return filepath.Join(g.Dir, "gateway.yml") }
 
+// Write writes the configuration, as Start does, and returns its path.
+func (g *Gateway) Write() string {
+	g.t.Helper()
+	g.write()
+	return g.File()
+}
+
 // write makes the configuration.
 func (g *Gateway) write() {
 	g.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "log:\n  level: %s\ndata: %s\n", g.LogLevel, filepath.Join(g.Dir, "data"))
-	fmt.Fprintf(&b, "rtsp:\n  listen: %s:%d\n", g.Host, g.Port)
+	fmt.Fprintf(&b, "rtsp:\n  listen: %q\n", cmp.Or(g.Listen, g.HostPort()))
 	for _, l := range g.RTSP {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
@@ -154,6 +165,17 @@ func (g *Gateway) HostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint
 
 // URL returns the URL of a stream at this gateway.
 func (g *Gateway) URL(name string) string { return "rtsp://" + g.HostPort() + "/" + name }
+
+// SecureHostPort is where it would serve RTSPS.
+func (g *Gateway) SecureHostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint(g.secure)) }
+
+// SecureURL returns the URL of a stream at this gateway over TLS.
+func (g *Gateway) SecureURL(name string) string { return "rtsps://" + g.SecureHostPort() + "/" + name }
+
+// SelfSigned has the gateway serve RTSPS with a certificate of its own.
+func (g *Gateway) SelfSigned() {
+	g.RTSP = append(g.RTSP, fmt.Sprintf("tls: {listen: %q, self_signed: true}", g.SecureHostPort()))
+}
 
 // Kill ends the gateway as kill -9 does.
 func (g *Gateway) Kill() { g.proc.Kill() }

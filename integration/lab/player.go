@@ -5,7 +5,6 @@ package lab
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,11 +58,8 @@ func (p *Player) stayAlive() {
 // Open describes a stream and sets its tracks up, up to but without PLAY.
 func Open(t testing.TB, address string, transport Transport) *Player {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Player{Conn: Dial(t, u.Host), URL: address, t: t}
+	conn, address := dialURL(t, address)
+	p := &Player{Conn: conn, URL: address, t: t}
 	r := p.Conn.Must("DESCRIBE", address, []string{"Accept", "application/sdp"}, "")
 	p.SDP = r.Body
 	base := address
@@ -98,7 +94,7 @@ func (p *Player) setupTCP(track int, control string) {
 
 func (p *Player) setupUDP(track int, control string) {
 	p.t.Helper()
-	rtp, rtcp := udpPair(p.t)
+	rtp, rtcp := UDPPair(p.t)
 	port := rtp.LocalAddr().(*net.UDPAddr).Port
 	r := p.Conn.Must("SETUP", control, []string{"Transport", fmt.Sprintf("RTP/AVP;unicast;client_port=%d-%d", port, port+1)}, "")
 	from, _, _ := strings.Cut(param(r.Header.Get("Transport"), "server_port"), "-")
@@ -123,8 +119,8 @@ func (a *Audit) receive(c *net.UDPConn, control bool) {
 	}
 }
 
-// udpPair returns two sockets with an even port and the next.
-func udpPair(t testing.TB) (rtp, rtcp *net.UDPConn) {
+// UDPPair returns two sockets with an even port and the next.
+func UDPPair(t testing.TB) (rtp, rtcp *net.UDPConn) {
 	t.Helper()
 	for range 100 {
 		port := freePort(t)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -31,11 +30,8 @@ type Publisher struct {
 // Publish announces a description and records.
 func Publish(t testing.TB, address, sdp string, transport Transport) *Publisher {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Publisher{Conn: Dial(t, u.Host), URL: address, t: t}
+	conn, address := dialURL(t, address)
+	p := &Publisher{Conn: conn, URL: address, t: t}
 	p.Conn.Must("ANNOUNCE", address, []string{"Content-Type", "application/sdp"}, sdp)
 	for i, control := range controls(address, sdp) {
 		p.seq = append(p.seq, 65530) // it wraps soon
@@ -45,12 +41,13 @@ func Publish(t testing.TB, address, sdp string, transport Transport) *Publisher 
 			p.Conn.Must("SETUP", control, []string{"Transport", h}, "")
 			continue
 		}
-		rtp, _ := udpPair(t)
+		rtp, _ := UDPPair(t)
 		port := rtp.LocalAddr().(*net.UDPAddr).Port
 		r := p.Conn.Must("SETUP", control, []string{"Transport", fmt.Sprintf("RTP/AVP;unicast;mode=record;client_port=%d-%d", port, port+1)}, "")
 		to, _, _ := strings.Cut(param(r.Header.Get("Transport"), "server_port"), "-")
 		rtp.Close()
-		server, err := net.ResolveUDPAddr("udp4", net.JoinHostPort(u.Hostname(), to))
+		host, _, _ := net.SplitHostPort(conn.conn.RemoteAddr().String())
+		server, err := net.ResolveUDPAddr("udp4", net.JoinHostPort(host, to))
 		if err != nil {
 			t.Fatalf("Transport is %q: %v", r.Header.Get("Transport"), err)
 		}

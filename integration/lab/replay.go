@@ -129,7 +129,7 @@ func (r *replay) request(text string) string {
 	}
 	text = sessionID.ReplaceAllString(text, "Session: "+r.session+"\r")
 	text = clientPort.ReplaceAllStringFunc(text, func(string) string {
-		rtp, rtcp := udpPair(r.t)
+		rtp, rtcp := UDPPair(r.t)
 		go r.Tracks[track].receive(rtp, false)
 		go r.Tracks[track].receive(rtcp, true)
 		port := rtp.LocalAddr().(*net.UDPAddr).Port

@@ -46,7 +46,8 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command(all[0], all[1:]...)
 }
 
-// Do runs f on the host: sockets that its goroutine makes are the host's for good, those of goroutines it starts are not.
+// Do runs f on the host: sockets and processes that its goroutine makes are the host's for good, those of goroutines that it
+// starts are not. So a gateway, a player or an encoder of package lab that f starts is on the host.
 func (h *Host) Do(f func() error) error { return h.space.do(f) }
 
 // DialContext connects from the host to an address of numbers.

@@ -3,6 +3,7 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,27 +37,28 @@ func newSpace() (*space, error) {
 }
 
 // elsewhere runs f on a thread that enter has taken to another namespace, and takes it back.
-func elsewhere(enter, f func() error) error {
+func elsewhere(enter, f func() error) (err error) {
 	runtime.LockOSThread()
 	home, err := os.Open(ownSpace)
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err
 	}
-	defer home.Close()
+	defer func() { // also when f ends its goroutine, as a failed test does
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+			err = errors.Join(err, fmt.Errorf("leave a network namespace: %w", back))
+		} else {
+			runtime.UnlockOSThread() // else the thread ends with its goroutine
+		}
+		home.Close()
+	}()
 	if err := enter(); err != nil {
-		runtime.UnlockOSThread()
 		return fmt.Errorf("enter a network namespace: %w", err)
 	}
-	err = f()
-	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		return fmt.Errorf("leave a network namespace: %w", back) // the thread stays locked and ends with its goroutine
-	}
-	runtime.UnlockOSThread()
-	return err
+	return f()
 }
 
-// do runs f with its thread in the namespace: sockets and devices that f itself makes belong there for good.
+// do runs f with its thread in the namespace: sockets, devices and processes that f itself makes belong there for good.
 func (s *space) do(f func() error) error {
 	return elsewhere(func() error { return unix.Setns(int(s.f.Fd()), unix.CLONE_NEWNET) }, f)
 }
