@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// The ways to share a line with other connections.
+const (
+	CongestionBBR    = "bbr"    // by measuring the line's rate: loss hardly slows it
+	CongestionSystem = "system" // whatever the machine is set to
+)
+
 // Overlay is how this gateway exchanges streams with others.
 type Overlay struct {
 	Enabled   bool          `yaml:"enabled"`
@@ -13,6 +19,11 @@ type Overlay struct {
 	IdleAfter time.Duration `yaml:"idle_after"` // how long a channel is carried on after its last player
 	Delay     Delay         `yaml:"delay"`      // how long a missing chunk is waited for
 	Upload    Rate          `yaml:"upload"`     // what this gateway gives to others
+
+	UploadRules []UploadRule `yaml:"upload_rules"` // other limits by channel and time; of those that hold the least counts
+	Relay       []string     `yaml:"relay"`        // patterns of peers' channels to carry for others though nobody watches here
+	Steady      bool         `yaml:"steady"`       // play everything at one delay after the owner's clock, in step with other sites
+	Congestion  string       `yaml:"congestion"`   // of TCP connections to peers: bbr where the kernel has it, or system
 }
 
 func defaultOverlay() Overlay {
@@ -24,6 +35,8 @@ func defaultOverlay() Overlay {
 		Share:     []string{"**"},
 		IdleAfter: 10 * time.Second,
 		Upload:    Unlimited,
+
+		Congestion: CongestionBBR,
 	}
 }
 
@@ -36,4 +49,9 @@ func (c *Overlay) check(f faults) {
 	}
 	patterns(f, "overlay.share", c.Share)
 	atLeast(f, "overlay.idle_after", c.IdleAfter, 0)
+	for i := range c.UploadRules {
+		c.UploadRules[i].check(f, fmt.Sprintf("overlay.upload_rules[%d]", i))
+	}
+	patterns(f, "overlay.relay", c.Relay)
+	oneOf(f, "overlay.congestion", c.Congestion, CongestionBBR, CongestionSystem)
 }
