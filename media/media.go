@@ -17,4 +17,6 @@ var (
 	ErrNotFound = errors.New("stream not found")
 	// ErrEnded means that the stream is over, or that its publisher was closed or replaced.
 	ErrEnded = errors.New("stream ended")
+	// ErrNotEnoughBandwidth means that those who carry the stream have no upload left for another one (RTSP 453).
+	ErrNotEnoughBandwidth = errors.New("not enough bandwidth")
 )
