@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // endWithin is how long a server may take to end.
@@ -70,28 +72,20 @@ func (t *tail) Write(b []byte) (int, error) {
 
 func (t *tail) String() string { return string((*t)[max(0, len(*t)-tailSize):]) }
 
-// clockTick is the unit of times in /proc, fixed by Linux for user space (USER_HZ 100).
-const clockTick = 10 * time.Millisecond
-
-// use returns the processor time that the server has taken, in user and system mode.
+// use returns the processor time that the server has taken in user and system mode: the sum that /proc/PID/stat has in
+// steps of 10 ms, in nanoseconds.
 func (p *process) use() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	var ts unix.Timespec
+	if err := unix.ClockGettime(clockOf(p.cmd.Process.Pid), &ts); err != nil {
+		return 0, fmt.Errorf("processor clock of %s: %w", p.cmd.Path, err)
 	}
-	return statTime(string(b))
+	return time.Duration(ts.Nano()), nil
 }
 
-// statTime reads the user and system time of a line of /proc/PID/stat (proc_pid_stat(5)).
-func statTime(line string) (time.Duration, error) {
-	i := strings.LastIndexByte(line, ')') // the name before it may have spaces
-	f := strings.Fields(line[i+1:])
-	if i < 0 || len(f) < 13 {
-		return 0, fmt.Errorf("%q is no line of /proc/PID/stat", line)
-	}
-	user, err1 := strconv.Atoi(f[11])
-	system, err2 := strconv.Atoi(f[12])
-	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+// clockOf returns the ID of a process's processor clock, as clock_getcpuclockid(3) does.
+func clockOf(pid int) int32 {
+	const sched = 2 // CPUCLOCK_SCHED: user and system time by the scheduler's count
+	return int32(^pid<<3 | sched)
 }
 
 // memory returns the resident memory of the server in KB.

@@ -22,14 +22,6 @@ func (h *Histogram) Add(d time.Duration) {
 	h.counts[bucket(uint64(max(0, d)))]++
 }
 
-// Merge adds the counts of o.
-func (h *Histogram) Merge(o *Histogram) {
-	h.n += o.n
-	for i, c := range o.counts {
-		h.counts[i] += c
-	}
-}
-
 // Count returns how many times were counted.
 func (h *Histogram) Count() uint64 { return h.n }
 

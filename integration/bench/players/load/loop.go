@@ -28,6 +28,7 @@ type loop struct {
 	players     []*player
 	byFD        []*player // index is the socket
 	window      window
+	nothing     window // of the players that stall: never open
 	buf         []byte
 	datagrams   *receiver
 	swept       int64
@@ -115,11 +116,15 @@ func (l *loop) obey() {
 // ready reads what a socket of a player has.
 func (l *loop) ready(p *player, fd int) {
 	var err error
+	w := &l.window
+	if p.stalls {
+		w = &l.nothing
+	}
 	if fd == p.rtp {
 		now := camera.Now()
-		err = l.datagrams.receive(fd, func(b []byte) { p.take(b, now, &l.window) })
+		err = l.datagrams.receive(fd, func(b []byte) { p.take(b, now, w) })
 	} else {
-		err = p.read(l.buf, &l.window)
+		err = p.read(l.buf, w)
 	}
 	if p.stalls && p.stage == playing && err == nil {
 		err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, p.conn, nil)
