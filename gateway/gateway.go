@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"peergate/conf"
+	"peergate/media"
+	"peergate/overlay"
+	"peergate/overlay/p2p"
+	"peergate/rtsp"
+	"peergate/transcode"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// gateway is one gateway of this process: a hub, and the parts that put streams into it or take them out.
+type gateway struct {
+	log        *slog.Logger
+	id         p2p.Identity
+	data       string // folder
+	hub        *media.Hub
+	sources    *rtsp.Sources
+	renditions *transcode.Pool
+	node       *overlay.Node // nil when the overlay is off
+	server     *rtsp.Server
+}
+
+// newGateway puts a gateway together from a verified configuration. The data folder is there.
+func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (*gateway, error) {
+	users, err := newUsers(c)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log)}
+	g.sources = rtsp.NewSources(c.Streams, c.RTSP.Listen, g.hub, log)
+	g.renditions = transcode.New(c.Transcode, g.hub, log)
+	openers := []media.Opener{g.sources, g.renditions}
+	if c.Overlay.Enabled {
+		if g.node, err = overlay.New(g.overlayOptions(c), g.hub, log); err != nil {
+			return nil, err
+		}
+		openers = append(openers, g.node)
+	}
+	g.hub.Use(openers...)
+	g.server = rtsp.New(c, data, users, g.hub, log)
+	return g, nil
+}
+
+func (g *gateway) overlayOptions(c conf.Config) overlay.Options {
+	return overlay.Options{
+		Conf: c.Overlay, Peers: c.Peers, Streams: c.Streams, Identity: g.id, Version: version(), Data: g.data,
+	}
+}
+
+// Run runs all parts until ctx ends and then returns nil. When one fails, all end.
+func (g *gateway) Run(ctx context.Context) error {
+	grp, ctx := errgroup.WithContext(ctx)
+	grp.Go(func() error { return g.sources.Run(ctx) })
+	grp.Go(func() error { return g.renditions.Run(ctx) })
+	if g.node != nil {
+		grp.Go(func() error { return g.node.Run(ctx) })
+	}
+	grp.Go(func() error { return g.server.Run(ctx) })
+	return grp.Wait()
+}
+
+// Reconfigure takes over a verified configuration, in which pin has kept what cannot change; the keys of what has changed
+// are given. Players whose streams do not change are not disturbed.
+func (g *gateway) Reconfigure(c conf.Config, changed []string) error {
+	if slices.Contains(changed, "users") { // others would have to log in anew for nothing
+		users, err := newUsers(c)
+		if err != nil {
+			return err
+		}
+		g.server.Admit(users)
+	}
+	g.server.Reconfigure(c)
+	g.sources.Reconfigure(c.Streams)
+	if g.node != nil {
+		g.node.Reconfigure(g.overlayOptions(c))
+	}
+	return nil
+}
+
+// pin returns a new configuration with the settings of the running one that only a restart can change.
+func pin(c, running conf.Config) conf.Config {
+	c.Data = running.Data
+	c.Log.Format = running.Log.Format
+	c.RTSP.Listen = running.RTSP.Listen
+	c.RTSP.UDPPorts = running.RTSP.UDPPorts
+	c.RTSP.WriteTimeout = running.RTSP.WriteTimeout
+	c.RTSP.StartMaxAge = running.RTSP.StartMaxAge
+	c.RTSP.TLS = running.RTSP.TLS
+	c.RTSP.Multicast = running.RTSP.Multicast
+	c.Overlay.Enabled = running.Overlay.Enabled
+	c.Overlay.Listen = running.Overlay.Listen
+	c.Transcode = running.Transcode
+	return c
+}
