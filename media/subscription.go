@@ -49,6 +49,12 @@ func (s *Subscription) Next(ctx context.Context) ([]Packet, error) {
 	}
 }
 
+// Poll is Next for a caller that waits for several things: it returns at once, without packets when none have come.
+func (s *Subscription) Poll() ([]Packet, error) { return s.take() }
+
+// Ready has a token when Poll may have something to return.
+func (s *Subscription) Ready() <-chan struct{} { return s.ready }
+
 // take exchanges the queue for an empty one.
 func (s *Subscription) take() ([]Packet, error) {
 	s.mu.Lock()

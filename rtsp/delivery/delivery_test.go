@@ -1,0 +1,338 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"peergate/media"
+)
+
+// video and audio are tracks as an encoder announces them; video brings its parameter sets in band.
+var (
+	video = media.Track{Kind: "video", Lines: []string{"m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000"}}
+	audio = media.Track{Kind: "audio", Lines: []string{"m=audio 0 RTP/AVP 0"}}
+)
+
+// lab has a hub with one stream and a sender that runs.
+type lab struct {
+	t      *testing.T
+	hub    *media.Hub
+	pub    *media.Publisher
+	sender *Sender
+	seq    [2]uint16
+	frame  int // number of the next video frame
+}
+
+func newLab(t *testing.T, o Options, tracks ...media.Track) *lab {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	l := &lab{t: t, hub: media.NewHub(log), seq: [2]uint16{65530, 100}}
+	var err error
+	if l.pub, err = l.hub.Publish("a", tracks, media.Origin{Kind: "publish", Linger: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	l.sender = New(o, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.sender.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	return l
+}
+
+// write publishes one RTP packet.
+func (l *lab) write(track int, pt byte, marker bool, ts uint32, payload []byte) {
+	l.t.Helper()
+	b := []byte{0x80, pt}
+	if marker {
+		b[1] |= 0x80
+	}
+	b = binary.BigEndian.AppendUint16(b, l.seq[track])
+	l.seq[track]++
+	b = binary.BigEndian.AppendUint32(b, ts)
+	b = binary.BigEndian.AppendUint32(b, 1)
+	if err := l.pub.WriteRTP(track, append(b, payload...), time.Now()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// picture publishes a video frame of n packets of 1000 bytes and a short one; the payload tells its number.
+func (l *lab) picture(key bool, n int) {
+	l.t.Helper()
+	ts := uint32(l.frame) * 3000
+	nalu := byte(0x41)
+	if key {
+		nalu = 0x65
+		l.write(0, 96, false, ts, []byte{0x67, 1, 2, 3})
+	}
+	for i := range n {
+		size := 1000
+		if i == n-1 {
+			size = 300
+		}
+		p := make([]byte, size)
+		p[0] = nalu
+		if i > 0 {
+			p[0] = 0x41
+		}
+		binary.BigEndian.PutUint32(p[1:], uint32(l.frame))
+		l.write(0, 96, i == n-1, ts, p)
+	}
+	l.frame++
+}
+
+// got is a packet that a client received.
+type got struct {
+	channel int
+	b       []byte
+}
+
+func (g got) seq() uint16 { return binary.BigEndian.Uint16(g.b[2:]) }
+func (g got) ts() uint32  { return binary.BigEndian.Uint32(g.b[4:]) }
+func (g got) frame() int  { return int(binary.BigEndian.Uint32(g.b[13:])) }
+
+// client is a player as it sees itself.
+type client struct {
+	t       *testing.T
+	link    *Link
+	outlets []Outlet
+	conn    net.Conn // its end of the link
+	player  *Player
+	packets chan got
+	answers chan string
+	ended   chan error
+	once    sync.Once
+}
+
+// kind is a way of delivery that all tests run with.
+type kind struct {
+	name     string
+	portable bool
+	client   func(t *testing.T, l *lab, tracks int) *client
+}
+
+var kinds = []kind{
+	{"tcp", false, tcpClient},
+	{"udp", false, udpClient},
+	{"tls", false, tlsClient},
+	{"tcp portable", true, tcpClient},
+	{"udp portable", true, udpClient},
+}
+
+// each runs a test with each kind of delivery.
+func each(t *testing.T, f func(t *testing.T, k kind)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { f(t, k) })
+	}
+}
+
+func newClient(t *testing.T) *client {
+	return &client{t: t, packets: make(chan got, 10000), answers: make(chan string, 100), ended: make(chan error, 1)}
+}
+
+// pair returns the two ends of a TCP connection on loopback.
+func pair(t *testing.T) (server, user *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(); c.Close() })
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+func tcpClient(t *testing.T, l *lab, tracks int) *client {
+	s, u := pair(t)
+	return interleaved(t, l, s, u, tracks)
+}
+
+// interleaved makes a client whose packets come over a connection.
+func interleaved(t *testing.T, l *lab, server, user net.Conn, tracks int) *client {
+	c := newClient(t)
+	c.conn = user
+	c.link = l.sender.Link(server)
+	for i := range tracks {
+		c.outlets = append(c.outlets, Outlet{Track: i, Link: c.link, RTPChannel: uint8(2 * i), RTCPChannel: uint8(2*i + 1)})
+	}
+	go c.read()
+	return c
+}
+
+// read takes the connection apart; whatever is neither an interleaved packet nor a line is a fault.
+func (c *client) read() {
+	r := bufio.NewReaderSize(c.conn, 1<<16)
+	for {
+		head, err := r.Peek(1)
+		if err != nil {
+			return
+		}
+		if head[0] != '$' {
+			s, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			c.answers <- s[:len(s)-1]
+			continue
+		}
+		var h [4]byte
+		if _, err := io.ReadFull(r, h[:]); err != nil {
+			return
+		}
+		b := make([]byte, binary.BigEndian.Uint16(h[2:]))
+		if _, err := io.ReadFull(r, b); err != nil {
+			return
+		}
+		c.packets <- got{int(h[1]), b}
+	}
+}
+
+func udpClient(t *testing.T, l *lab, tracks int) *client {
+	s, u := pair(t)
+	c := newClient(t)
+	c.conn, c.link = u, l.sender.Link(s)
+	go c.read()
+	rtp, rtcp := listenUDP(t, ""), listenUDP(t, "")
+	for i := range tracks {
+		a, b := listenUDP(t, "127.0.0.1"), listenUDP(t, "127.0.0.1")
+		c.outlets = append(c.outlets, Outlet{
+			Track: i, RTP: rtp, RTCP: rtcp, RTPAddr: a.LocalAddr().(*net.UDPAddr).AddrPort(), RTCPAddr: b.LocalAddr().(*net.UDPAddr).AddrPort(),
+			Source: netip.MustParseAddr("127.0.0.1"),
+		})
+		go c.receive(a, 2*i)
+		go c.receive(b, 2*i+1)
+	}
+	return c
+}
+
+func listenUDP(t *testing.T, host string) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadBuffer(4 << 20)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (c *client) receive(u *net.UDPConn, channel int) {
+	b := make([]byte, 1<<16)
+	for {
+		n, err := u.Read(b)
+		if err != nil {
+			return
+		}
+		c.packets <- got{channel, append([]byte(nil), b[:n]...)}
+	}
+}
+
+// join makes the client a player.
+func (c *client) join(l *lab) {
+	c.player = l.sender.Player(PlayerOptions{
+		Stream: l.pub.Stream(), Outlets: c.outlets, CNAME: "gate",
+		Ended: func(err error) { c.ended <- err },
+	})
+	c.t.Cleanup(func() { c.player.Close(false) })
+}
+
+// play plays and returns what the answer would have said.
+func (c *client) play() []Start {
+	c.t.Helper()
+	var starts []Start
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	err := c.player.Play(ctx, c.link, func(s []Start) []byte {
+		starts = s
+		return []byte("PLAY\n")
+	})
+	if err != nil {
+		c.t.Fatalf("Play = %v", err)
+	}
+	return starts
+}
+
+// next returns the next packet on a channel, skipping others.
+func (c *client) next(channel int) got {
+	c.t.Helper()
+	timeout := time.After(5 * time.Second)
+	for {
+		select {
+		case g := <-c.packets:
+			if g.channel == channel {
+				return g
+			}
+		case <-timeout:
+			c.t.Fatalf("no packet on channel %d", channel)
+		}
+	}
+}
+
+// end waits for Ended.
+func (c *client) end() error {
+	c.t.Helper()
+	select {
+	case err := <-c.ended:
+		return err
+	case <-time.After(15 * time.Second):
+		c.t.Fatal("the player was not ended")
+		return nil
+	}
+}
+
+func TestInstantStart(t *testing.T) {
+	each(t, func(t *testing.T, k kind) {
+		l := newLab(t, Options{StartMaxAge: 10 * time.Second, Portable: k.portable}, video, audio)
+		l.picture(false, 3)
+		l.picture(true, 5)
+		l.write(1, 0, false, 8000, make([]byte, 160))
+		l.picture(false, 5)
+		c := k.client(t, l, 2)
+		c.join(l)
+		starts := c.play()
+		if got := <-c.answers; got != "PLAY" {
+			t.Errorf("answer = %q", got)
+		}
+		if !starts[0].HasSeq || !starts[0].HasTime || starts[0].Timestamp != 3000 {
+			t.Errorf("start = %+v, want timestamp 3000", starts[0])
+		}
+		first := c.next(0)
+		if first.seq() != starts[0].Seq || first.b[12] != 0x67 {
+			t.Errorf("first packet is %d (%x), want %d, a parameter set", first.seq(), first.b[12], starts[0].Seq)
+		}
+		seq := first.seq()
+		for range 10 {
+			seq++
+			if got := c.next(0).seq(); got != seq {
+				t.Fatalf("packet %d, want %d", got, seq)
+			}
+		}
+		l.picture(false, 100)
+		for range 100 {
+			seq++
+			if got := c.next(0).seq(); got != seq {
+				t.Fatalf("packet %d, want %d", got, seq)
+			}
+		}
+	})
+}
