@@ -46,6 +46,7 @@ type Path struct {
 // Have tells which chunks a member holds.
 type Have struct {
 	Base uint64 // the first sequence number that Bits speaks of
+	Full int    // how many before Base are held without a gap
 	Bits []byte // bit i%8 of byte i/8: holds Base+i
 }
 
@@ -79,6 +80,7 @@ type Attach struct {
 	Epoch   uint64
 	Stripes uint64
 	Resume  bool // send what Have lacks from Have.Base on, if all of that is still held; else from the last key chunk
+	Tries   int  // how often this was refused before, by anybody: the owner relents in the end
 	Have    Have
 	Self    Member
 }
@@ -87,6 +89,7 @@ type Attach struct {
 type Attached struct {
 	Epoch   uint64
 	Stripes uint64 // of the Attach, those granted; for others a Refused follows
+	Head    uint64 // highest sequence number held plus one: what is pushed below it is there to catch up
 	Paths   []Path
 }
 

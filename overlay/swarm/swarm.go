@@ -14,6 +14,8 @@ package swarm
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -104,16 +106,302 @@ type Stats struct {
 }
 
 // Swarm is a member. It is for one goroutine.
-type Swarm struct{ cfg Config }
+type Swarm struct {
+	cfg Config
+	hop uint64
+	rng *rand.Rand
+
+	now     time.Time // of the event
+	out     *Actions  // its actions
+	due     time.Time // when tick is to be called
+	started bool
+	closed  bool
+
+	epoch   uint64
+	k       int // stripes
+	stripes []stripe
+	used    []int  // children of each stripe
+	paths   uint64 // counts changes of the own paths
+
+	peers map[ID]*peer
+	order []*peer // all of peers, in the order they were named
+	kids  []*peer // those with down set, contributors first
+
+	win     window
+	trimmed time.Time
+	rate    meter
+	giving  tokens
+	lag     estimate  // arrival less the owner's wall clock, of live chunks
+	hist    histogram // the same, with those that were repaired
+	clock   ownerClock
+
+	// Play-out.
+	begun   bool
+	next    uint64 // to be released
+	resume  uint64 // what was next before the window was thrown away
+	caught  bool   // all stripes have been caught up since the beginning
+	wait    time.Duration
+	delayed time.Time // wait was computed
+
+	// Joining and leaving.
+	state   State
+	why     Reason    // the last refusal
+	told    Reason    // of the last Admission
+	joining time.Time // since when
+	paused  time.Time // no parent is looked for before
+	sought  time.Time // members were asked for
+	fetched time.Time // a descriptor was
+	size    int       // members of the swarm, as far as is known
+	givers  int       // of them, contributors
+	players int
+	relay   bool
+	idle    time.Time // since when nobody wants the channel; zero: somebody does
+	leaving time.Time // Closed comes then; zero: not leaving
+	closing Closed
+
+	upload int
+	capped int       // slots, since queues have grown; 0: as many as upload allows
+	uncap  time.Time // one more may be tried then
+
+	stats Stats
+}
 
 // New returns a member that has not begun: the first Handle does that.
-func New(cfg Config) *Swarm { return &Swarm{cfg: cfg} }
+func New(cfg Config) *Swarm {
+	cfg.Stripes = max(1, min(cfg.Stripes, MaxStripes))
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = defaultBytes
+	}
+	s := &Swarm{
+		cfg: cfg, hop: cfg.Self.Hop(), rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Self.Hop())),
+		peers: make(map[ID]*peer), upload: cfg.Upload, clock: ownerClock{error: -1}, size: 1,
+	}
+	s.describe(cfg.Epoch, cfg.Stripes)
+	return s
+}
 
 // Handle takes an event in at the time now, which never goes back, appends to out what is to be done, and returns when
-// it wants to be called again at the latest.
+// it wants to be called again at the latest: the zero time when it has Closed.
 func (s *Swarm) Handle(ev Event, now time.Time, out *Actions) (wake time.Time) {
-	return now.Add(time.Second)
+	if s.closed {
+		return time.Time{}
+	}
+	if now.Before(s.now) {
+		now = s.now
+	}
+	s.now, s.out = now, out
+	if !s.started {
+		s.started, s.joining, s.idle, s.due = true, now, now, now
+		if s.owner() {
+			s.clock.error = 0
+		}
+	}
+	if ev != nil {
+		s.take(ev)
+	}
+	if !s.now.Before(s.due) {
+		s.tick()
+	}
+	s.out = nil
+	if s.closed {
+		return time.Time{}
+	}
+	return s.due
+}
+
+// take takes in an event.
+func (s *Swarm) take(ev Event) {
+	switch ev := ev.(type) {
+	case Arrived:
+		s.arrived(ev)
+	case Produced:
+		s.produced(ev)
+	case Received:
+		if p := s.up(ev.From, 0, false); p != nil && !s.now.Before(p.banned) {
+			p.heard = s.now
+			s.receive(p, ev.Message)
+		}
+	case Wrote:
+		s.wrote(ev)
+	case LinkUp:
+		s.up(ev.Peer, ev.RTT, ev.Local)
+		s.due = s.now
+	case LinkDown:
+		s.down(ev.Peer, ev.Ban)
+	case Broken:
+		s.broken(ev)
+	case Candidates:
+		s.candidates(ev)
+	case Demand:
+		s.demand(ev)
+	case Limit:
+		s.upload, s.capped = ev.Upload, 0
+		s.due = s.now
+	case Described:
+		s.described(ev)
+	case Go:
+		s.leave(Closed{}, leaveNotice)
+	}
+}
+
+// receive takes in a message of a peer.
+func (s *Swarm) receive(p *peer, m Message) {
+	switch m := m.(type) {
+	case Ack:
+		s.acked(p, &m)
+	case Heartbeat:
+		s.heartbeat(p, &m)
+	case Find:
+		s.findAsked(p, &m)
+	case Members:
+		s.membersTold(p, &m)
+	case Attach:
+		s.askedBy(p, &m)
+	case Attached:
+		s.attached(p, &m)
+	case Refused:
+		s.refusedBy(p, &m)
+	case Detach:
+		s.detached(p, &m)
+	case Leave:
+		s.left(p, &m)
+	case Want:
+		s.wanted(p, &m)
+	case Lack:
+		s.lacked(p, &m)
+	case Report:
+		s.reported(p, &m)
+	case Plan:
+		s.planned(p, &m)
+	}
+}
+
+// tick does what is due by time and finds out when that is next.
+func (s *Swarm) tick() {
+	s.due = s.now.Add(longestSleep)
+	s.lifetime()
+	if s.closed {
+		return
+	}
+	s.links()
+	s.parents()
+	s.children()
+	s.repair()
+	s.catching()
+	s.play()
+	s.acks()
+	s.heartbeats()
+	s.trim()
+	s.limits()
+	if !s.due.After(s.now) { // a step has changed what an earlier one looked at
+		s.due = s.now.Add(time.Millisecond)
+	}
+}
+
+// at asks for a tick at a time.
+func (s *Swarm) at(t time.Time) {
+	if t.Before(s.due) {
+		s.due = t
+	}
+}
+
+func (s *Swarm) do(a Action) { *s.out = append(*s.out, a) }
+
+func (s *Swarm) send(p *peer, m Message) { s.do(Send{p.id, m}) }
+
+func (s *Swarm) owner() bool { return s.cfg.Self == s.cfg.Owner }
+
+// all returns the mask of all stripes.
+func (s *Swarm) all() uint64 { return 1<<s.k - 1 }
+
+// bitRate returns the bits a second of the channel.
+func (s *Swarm) bitRate() int {
+	switch {
+	case s.rate.perSecond > 0:
+		return s.rate.perSecond * 8
+	case s.cfg.Rate > 0:
+		return s.cfg.Rate
+	}
+	return defaultRate
+}
+
+// self describes this member to others.
+func (s *Swarm) self() Member {
+	m := Member{ID: s.cfg.Self, Addresses: s.cfg.Addresses, Slots: s.slots(), Spare: s.spare(nil), Stripes: s.serves(nil), Depth: -1}
+	if s.owner() {
+		m.Depth = 0
+		return m
+	}
+	for i := range s.stripes {
+		if s.rooted(i) {
+			m.Depth = max(m.Depth, s.depth(i))
+		}
+	}
+	return m
+}
+
+// spare returns how many slots a peer may still hope for.
+func (s *Swarm) spare(p *peer) int {
+	n := max(0, s.slots()-s.total())
+	if p != nil && p.local && s.slots() > 0 {
+		n += s.k
+	}
+	return n
+}
+
+// serves returns the mask of the stripes that a peer may be served with.
+func (s *Swarm) serves(*peer) uint64 {
+	if s.slots() == 0 || !s.leaving.IsZero() {
+		return 0
+	}
+	return s.all()
 }
 
 // Stats returns the present state and the counts since New.
-func (s *Swarm) Stats() Stats { return Stats{} }
+func (s *Swarm) Stats() Stats {
+	st := s.stats
+	st.Epoch, st.State, st.Why = s.epoch, s.state, s.why
+	st.Peers, st.Held, st.HeldBytes, st.Next, st.Delay = len(s.order), s.win.held, s.win.bytes, s.next, s.delay()
+	st.Clock, st.Error, st.Rate, st.Slots, st.Used = s.clock.ahead, s.clock.error, s.bitRate(), s.slots(), s.total()
+	if s.hist.n > 0 && s.clock.error >= 0 {
+		st.Lag = s.hist.quantile(0.5) + s.clock.ahead
+	}
+	st.Depth = -1
+	if s.owner() {
+		st.Depth = 0
+	}
+	for i := range s.stripes {
+		ss := StripeStats{Depth: s.depth(i)}
+		if s.owner() {
+			ss.Depth = 0
+		}
+		if p := s.stripes[i].parent; p != nil {
+			ss.Parent = p.id
+			if !slices.Contains(st.Parents, p.id) {
+				st.Parents = append(st.Parents, p.id)
+			}
+			if ss.Depth > st.Depth {
+				st.Depth, st.Path = ss.Depth, s.path(i).Hops
+			}
+			ss.Backups = s.backups(i)
+		}
+		for _, p := range s.kids {
+			if p.down&(1<<i) != 0 {
+				ss.Children = append(ss.Children, p.id)
+			}
+		}
+		st.Stripes = append(st.Stripes, ss)
+	}
+	for _, p := range s.kids {
+		st.Children = append(st.Children, p.id)
+	}
+	for _, p := range s.order {
+		if p.link == linked {
+			st.Links = append(st.Links, PeerStats{
+				ID: p.id, RTT: p.rtt.mean, Queue: p.queue(s.now), Local: p.local, Parent: p.up, Child: p.down,
+				Received: p.received, Sent: p.sent,
+			})
+		}
+	}
+	return st
+}

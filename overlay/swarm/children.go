@@ -1,0 +1,377 @@
+package swarm
+
+import (
+	"math/bits"
+	"time"
+)
+
+// child is a peer's role towards us as the one who is pushed to.
+type child struct {
+	down    uint64   // mask of the stripes pushed to it
+	backlog []uint64 // chunks still to be pushed for it to catch up, in order; newer ones wait behind them
+	pace    tokens
+	flight  []flying  // pushed and not acknowledged, oldest first
+	full    time.Time // since when its queue is too long; zero: it is not
+	moving  uint64    // mask of the stripes that it was told to find elsewhere
+	moveBy  time.Time
+	held    *Attach // asked for before there was a parent here
+	heldBy  time.Time
+}
+
+// flying is a chunk on its way to a child.
+type flying struct {
+	seq  uint64
+	size int
+	at   time.Time
+}
+
+// maxFlight bounds what is remembered of a child that acknowledges nothing: 50 s of a 4 Mbit/s channel.
+const maxFlight = 4096
+
+// asked takes in that a peer wants to become a child.
+func (s *Swarm) askedBy(p *peer, m *Attach) {
+	s.learn(&m.Self, true)
+	p.have = m.Have.clone()
+	switch {
+	case !s.leaving.IsZero():
+		s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
+		return
+	case m.Epoch != s.epoch:
+		s.greet(p, false) // the older one fetches the descriptor of the newer
+		s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes})
+		return
+	case !s.owner() && s.alone() && p.depth < 0 && s.slots() > 0:
+		p.held, p.heldBy = m, s.now.Add(attachHold)
+		s.at(p.heldBy)
+		return
+	}
+	s.grant(p, m)
+}
+
+// grant answers an Attach.
+func (s *Swarm) grant(p *peer, m *Attach) {
+	refusals := make(map[Reason]uint64)
+	var granted uint64
+	for i := range s.stripes {
+		bit := uint64(1) << i
+		if m.Stripes&bit == 0 {
+			continue
+		}
+		if why := s.room(p, i, m); why != 0 {
+			refusals[why] |= bit
+			continue
+		}
+		if p.down&bit == 0 {
+			s.used[i]++
+		}
+		p.moving &^= bit
+		p.down |= bit
+		granted |= bit
+	}
+	if granted != 0 {
+		s.line(p)
+		s.send(p, Attached{Epoch: s.epoch, Stripes: granted, Head: s.win.end(), Paths: s.ways()})
+		p.hello.version = s.paths
+		s.catchUp(p, granted, m)
+		s.idle = time.Time{}
+	}
+	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
+		if mask := refusals[why]; mask != 0 {
+			s.send(p, Refused{Reason: why, Stripes: mask, Members: s.others(p, 8, mask)})
+		}
+	}
+}
+
+// room tells why a peer cannot have a stripe; 0 when it can.
+func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
+	bit := uint64(1) << i
+	if p.down&bit != 0 {
+		return 0
+	}
+	if !s.owner() {
+		st := &s.stripes[i]
+		switch {
+		case s.onPath(i, p.hop):
+			return RefusedLoop
+		case st.parent == nil || !s.rooted(i):
+			return RefusedOrphan
+		case s.depth(i) >= MaxHops:
+			return RefusedFull
+		}
+	}
+	switch {
+	case p.local && s.slots() > 0:
+		return 0 // the site's own network
+	case s.total() < s.slots() && s.used[i] < s.width():
+		return 0
+	}
+	return RefusedFull
+}
+
+// width is how many children a stripe may have here.
+func (s *Swarm) width() int {
+	return max(childrenPerStripe, (s.slots()+s.k-1)/s.k)
+}
+
+// slots returns how many slots this member offers.
+func (s *Swarm) slots() int {
+	rate := max(s.bitRate(), 1)
+	n := childrenPerStripe * s.k * 4
+	if s.upload < Unlimited {
+		n = min(n, int(usable*float64(s.upload)*float64(s.k)/float64(rate)))
+		if s.owner() && float64(s.upload) >= slotTolerance*float64(rate) {
+			n = max(n, s.k)
+		}
+	}
+	if s.capped > 0 {
+		n = min(n, s.capped)
+	}
+	return n
+}
+
+// total returns how many slots are filled, those of the own site not counted.
+func (s *Swarm) total() int {
+	n := 0
+	for _, p := range s.kids {
+		if !p.local {
+			n += bits.OnesCount64(p.down)
+		}
+	}
+	return n
+}
+
+// line puts a child in the order in which chunks go out: those that contribute first.
+func (s *Swarm) line(p *peer) {
+	s.unline(p)
+	i := len(s.kids)
+	if p.slots > 0 {
+		for i = 0; i < len(s.kids) && s.kids[i].slots > 0; i++ {
+		}
+	}
+	s.kids = append(s.kids, nil)
+	copy(s.kids[i+1:], s.kids[i:])
+	s.kids[i] = p
+}
+
+func (s *Swarm) unline(p *peer) {
+	for i, q := range s.kids {
+		if q == p {
+			s.kids = append(s.kids[:i], s.kids[i+1:]...)
+			return
+		}
+	}
+}
+
+// dismiss ends the serving of stripes to a peer.
+func (s *Swarm) dismiss(p *peer, mask uint64) {
+	p.held = nil
+	for i := range s.stripes {
+		if p.down&mask&(1<<i) != 0 {
+			s.used[i]--
+		}
+	}
+	if p.down == 0 {
+		return
+	}
+	if p.down &^= mask; p.down == 0 {
+		s.unline(p)
+		p.child = child{}
+		if p.link == linked {
+			s.do(Shut{p.id, false})
+		}
+		if len(s.kids) == 0 {
+			s.idle = s.now
+			s.due = s.now
+		}
+	}
+}
+
+// catchUp queues what a new child lacks of its stripes.
+func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach) {
+	from := s.win.end()
+	if key, ok := s.win.lastKey(); ok {
+		from = key
+	}
+	if m.Resume && m.Have.Base >= s.win.low && m.Have.Base <= s.win.end() {
+		from = m.Have.Base
+	}
+	keep := p.backlog[:0]
+	for _, q := range p.backlog { // of its other stripes
+		if mask&(1<<(q%uint64(s.k))) == 0 {
+			keep = append(keep, q)
+		}
+	}
+	p.backlog = keep
+	for q := from; q < s.win.end(); q++ {
+		if mask&(1<<(q%uint64(s.k))) != 0 && s.win.holds(q) && !m.Have.holds(q) {
+			p.backlog = append(p.backlog, q)
+		}
+	}
+	s.drain(p)
+}
+
+// drain pushes of a child's backlog what its pace allows: four stripes' rate, or twice that of its own when these are more.
+func (s *Swarm) drain(p *peer) {
+	n := max(4, 2*bits.OnesCount64(p.down))
+	perSecond := float64(max(s.bitRate(), 64_000)) / 8 * float64(n) / float64(s.k)
+	if p.local || s.upload >= Unlimited {
+		perSecond *= 4
+	}
+	for len(p.backlog) > 0 {
+		q := p.backlog[0]
+		c := s.win.at(q)
+		if c == nil || !c.held || p.down&(1<<(q%uint64(s.k))) == 0 || p.have.holds(q) {
+			p.backlog = p.backlog[1:]
+			continue
+		}
+		if !p.pace.take(c.size, perSecond, max(burst, c.size), s.now) {
+			s.at(s.now.Add(time.Duration((float64(c.size)-p.pace.left)/perSecond*float64(time.Second)) + time.Millisecond))
+			return
+		}
+		p.backlog = p.backlog[1:]
+		s.push(p, q, c)
+	}
+	p.backlog = nil
+}
+
+// forward pushes a chunk that has come to the children of its stripe.
+func (s *Swarm) forward(seq uint64, c *chunkState) {
+	bit := uint64(1) << (seq % uint64(s.k))
+	for _, p := range s.kids {
+		switch {
+		case p.down&bit == 0 || p.have.holds(seq):
+		case len(p.backlog) > 0:
+			p.backlog = append(p.backlog, seq)
+			s.drain(p)
+		default:
+			s.push(p, seq, c)
+		}
+	}
+}
+
+// push sends a chunk to a child unless its queue is too long.
+func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
+	if q := p.queue(s.now); q > pushDeadline || q > maxQueue && !c.vital {
+		s.stats.Dropped++
+		return
+	}
+	if len(p.flight) >= maxFlight {
+		p.flight = p.flight[1:]
+	}
+	p.flight = append(p.flight, flying{seq, c.size, s.now})
+	p.have.add(seq)
+	p.sent += uint64(c.size)
+	s.stats.Pushed++
+	s.do(Push{p.id, s.epoch, seq, s.now.Add(pushDeadline)})
+}
+
+// queue returns how long chunks to the child wait: the age of the oldest without acknowledgement, less what is natural.
+func (p *peer) queue(now time.Time) time.Duration {
+	if len(p.flight) == 0 {
+		return 0
+	}
+	return max(0, now.Sub(p.flight[0].at)-p.distance()-2*ackEvery)
+}
+
+// acked takes in what a child has received. A push stream keeps the order, so that all before it has come too.
+func (s *Swarm) acked(p *peer, m *Ack) {
+	if m.Epoch != s.epoch {
+		return
+	}
+	last := -1
+	for _, seq := range m.Seqs {
+		for i := len(p.flight) - 1; i > last; i-- {
+			if p.flight[i].seq == seq {
+				last = i
+			}
+		}
+	}
+	p.flight = p.flight[last+1:]
+}
+
+// wrote takes in the result of a Push or a Give.
+func (s *Swarm) wrote(ev Wrote) {
+	p := s.peers[ev.To]
+	if p == nil || !ev.Dropped || ev.Epoch != s.epoch {
+		return
+	}
+	s.stats.Dropped++
+	for i := range p.flight {
+		if p.flight[i].seq == ev.Seq {
+			p.flight = append(p.flight[:i], p.flight[i+1:]...)
+			return
+		}
+	}
+}
+
+// children looks after all children: what they wait for, and whether they keep up.
+func (s *Swarm) children() {
+	for _, p := range s.order {
+		if p.held == nil {
+			continue
+		}
+		m := p.held
+		switch {
+		case s.owner() || !s.alone():
+			p.held = nil
+			s.grant(p, m)
+		case !s.now.Before(p.heldBy):
+			p.held = nil
+			s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
+		default:
+			s.at(p.heldBy)
+		}
+	}
+	for i := 0; i < len(s.kids); i++ {
+		p := s.kids[i]
+		if len(p.backlog) > 0 {
+			s.drain(p)
+		}
+		if s.now.Sub(p.heard) > childSilence {
+			s.dismiss(p, p.down)
+			i--
+			continue
+		}
+		s.congestion(p)
+		if p.moving != 0 {
+			if s.at(p.moveBy); !s.now.Before(p.moveBy) {
+				left := p.moving & p.down
+				p.moving = 0
+				if s.dismiss(p, left); p.down == 0 {
+					i--
+				}
+			}
+		}
+	}
+}
+
+// congestion sheds a stripe of a child whose queue stays too long.
+func (s *Swarm) congestion(p *peer) {
+	if len(p.flight) == 0 || p.queue(s.now) <= maxQueue {
+		p.full = time.Time{}
+		if len(p.flight) > 0 {
+			s.at(p.flight[0].at.Add(maxQueue + p.distance() + 2*ackEvery + time.Millisecond))
+		}
+		return
+	}
+	if p.full.IsZero() {
+		p.full = s.now
+	}
+	if s.now.Sub(p.full) < shedAfter || p.moving != 0 || p.local {
+		s.at(p.full.Add(shedAfter))
+		return
+	}
+	p.full = s.now
+	s.shed(p, 1<<(bits.Len64(p.down)-1))
+	s.stats.Shed++
+	s.capped = max(1, s.total()-1)
+	s.uncap = s.now.Add(uncapEvery)
+}
+
+// shed tells a child to find other parents for stripes.
+func (s *Swarm) shed(p *peer, mask uint64) {
+	p.moving |= mask
+	p.moveBy = s.now.Add(shedNotice)
+	s.at(p.moveBy)
+	s.send(p, Detach{Stripes: mask, After: int(shedNotice / time.Millisecond), Members: s.others(p, 8, mask)})
+}

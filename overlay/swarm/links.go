@@ -1,0 +1,256 @@
+package swarm
+
+import "time"
+
+// candidates takes in gateways that may be members.
+func (s *Swarm) candidates(ev Candidates) {
+	for i := range ev.Members {
+		p := s.learn(&ev.Members[i], false)
+		if p == nil {
+			continue
+		}
+		p.keep = p.keep || ev.Keep
+		p.local = p.local || ev.Local
+		if ev.Keep || ev.Local {
+			p.again = time.Time{}
+		}
+	}
+	s.due = s.now
+}
+
+// up notes that a control stream to the peer is there.
+func (s *Swarm) up(id ID, rtt time.Duration, local bool) *peer {
+	p := s.find(id)
+	if p == nil {
+		return nil
+	}
+	p.local = p.local || local
+	if rtt > 0 && !p.rtt.set {
+		p.rtt.add(rtt)
+	}
+	if p.link == linked {
+		return p
+	}
+	p.link, p.since, p.failures, p.heard, p.leaving = linked, s.now, 0, s.now, false
+	p.hello, p.refused, p.epoch = hello{}, 0, 0
+	if !s.owner() && s.leaving.IsZero() {
+		s.send(p, s.findMessage())
+	}
+	s.greet(p, true)
+	return p
+}
+
+// down notes that there is no control stream to the peer.
+func (s *Swarm) down(id ID, ban time.Duration) {
+	p := s.peers[id]
+	if p == nil {
+		if ban > 0 {
+			p = s.find(id)
+		}
+		if p == nil {
+			return
+		}
+	}
+	if ban > 0 {
+		p.banned = s.now.Add(ban)
+	}
+	p.failures++
+	p.again = s.now.Add(s.backoff(p.failures))
+	s.unlink(p)
+	s.due = s.now
+}
+
+// unlink ends all relations to a peer.
+func (s *Swarm) unlink(p *peer) {
+	p.link, p.mine, p.told, p.depth, p.have = unlinked, false, false, -1, Have{}
+	clear(p.routes)
+	s.abandon(p)
+	s.dismiss(p, p.down)
+	p.outstanding = 0
+	for i := range s.win.chunks {
+		if s.win.chunks[i].asked == p {
+			s.win.chunks[i].asked = nil
+		}
+	}
+}
+
+// backoff returns how long to wait after a number of failures, with a random part so that members do not dial in step.
+func (s *Swarm) backoff(failures int) time.Duration {
+	d := min(dialAgain<<min(failures-1, 10), dialSlowest)
+	return d/2 + time.Duration(s.rng.Int64N(int64(d)))
+}
+
+// links dials who is needed, gives up who does not answer, and who is not needed.
+func (s *Swarm) links() {
+	up, dials := 0, 0
+	for _, p := range s.order {
+		switch p.link {
+		case linked:
+			up++
+		case dialling:
+			if s.now.Sub(p.since) < dialPatience {
+				dials++
+				s.at(p.since.Add(dialPatience))
+				continue
+			}
+			s.disconnect(p)
+			p.failures++
+			p.again = s.now.Add(s.backoff(p.failures))
+			p.link = unlinked
+		}
+	}
+	if s.owner() || !s.leaving.IsZero() {
+		return
+	}
+	for up+dials < neighbours && dials < maxDials {
+		p := s.dialable()
+		if p == nil {
+			break
+		}
+		p.link, p.mine, p.since = dialling, true, s.now
+		s.do(Connect{p.id, p.addresses})
+		s.at(s.now.Add(dialPatience))
+		dials++
+	}
+	if up > maxLinks {
+		s.prune(up - maxLinks)
+	}
+	s.seek()
+}
+
+// dialable returns the peer to dial next: at the same site, configured, then at random, those that failed least first.
+func (s *Swarm) dialable() *peer {
+	var best *peer
+	rank, ties := 0, 0
+	for _, p := range s.order {
+		if p.link != unlinked || s.now.Before(p.banned) || len(p.addresses) == 0 && !p.keep {
+			continue
+		}
+		if s.now.Before(p.again) {
+			s.at(p.again)
+			continue
+		}
+		r := p.failures * 4
+		switch {
+		case p.local:
+		case p.keep, p.id == s.cfg.Owner:
+			r++
+		case p.slots > 0:
+			r += 2
+		default:
+			r += 3
+		}
+		switch {
+		case best == nil || r < rank:
+			best, rank, ties = p, r, 1
+		case r == rank:
+			if ties++; s.rng.IntN(ties) == 0 {
+				best = p
+			}
+		}
+	}
+	return best
+}
+
+// prune gives up n links of which nothing is had.
+func (s *Swarm) prune(n int) {
+	for _, p := range s.order {
+		if n == 0 {
+			return
+		}
+		if p.link == linked && p.mine && !p.keep && p.up|p.asked|p.down == 0 && !s.warm(p) && s.now.Sub(p.since) > settleAfter {
+			s.disconnect(p)
+			s.unlink(p)
+			p.again = s.now.Add(s.backoff(3))
+			n--
+		}
+	}
+}
+
+// disconnect ends what Connect began.
+func (s *Swarm) disconnect(p *peer) {
+	if p.mine {
+		s.do(Disconnect{p.id})
+	}
+	p.mine = false
+}
+
+// seek asks for more members, often while parents lack.
+func (s *Swarm) seek() {
+	every := findIdle
+	if s.lacks() != 0 {
+		every = findEvery
+	}
+	if at := s.sought.Add(every); s.now.Before(at) {
+		s.at(at)
+		return
+	}
+	s.sought = s.now
+	s.at(s.now.Add(every))
+	m := s.findMessage()
+	asked := 0
+	for _, p := range s.shuffled() {
+		if s.usable(p) && (asked < 4 || p.id == s.cfg.Owner && every == findEvery) {
+			s.send(p, m)
+			asked++
+		}
+	}
+	for _, p := range append([]*peer(nil), s.order...) {
+		if p.link == unlinked && !p.keep && p.id != s.cfg.Owner && s.now.Sub(p.named) > forgetAfter && !s.now.Before(p.banned) {
+			s.drop(p)
+		}
+	}
+}
+
+// shuffled returns the peers in random order.
+func (s *Swarm) shuffled() []*peer {
+	ps := append([]*peer(nil), s.order...)
+	s.rng.Shuffle(len(ps), func(i, j int) { ps[i], ps[j] = ps[j], ps[i] })
+	return ps
+}
+
+func (s *Swarm) findMessage() Find {
+	return Find{Self: s.self(), Want: MaxMembers, Stripes: s.lacks()}
+}
+
+// findAsked answers Find.
+func (s *Swarm) findAsked(p *peer, m *Find) {
+	s.learn(&m.Self, true)
+	s.send(p, Members{Self: s.self(), Members: s.others(p, m.Want, m.Stripes), Size: s.size, Givers: s.givers})
+}
+
+// membersTold takes in the answer to Find.
+func (s *Swarm) membersTold(p *peer, m *Members) {
+	s.learn(&m.Self, true)
+	s.hints(m.Members)
+	if m.Size > s.size {
+		s.size, s.givers = m.Size, m.Givers
+	}
+	s.due = s.now
+}
+
+// hints takes in members that a peer speaks of.
+func (s *Swarm) hints(ms []Member) {
+	for i := range ms {
+		s.learn(&ms[i], false)
+	}
+	s.due = s.now
+}
+
+// others names members to a peer: those with spare slots for the stripes first, the rest at random.
+func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
+	n = max(0, min(n, MaxMembers))
+	var good, rest []Member
+	for _, p := range s.shuffled() {
+		if p == to || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
+			continue
+		}
+		if p.spare > 0 && p.depth >= 0 && (stripes == 0 || p.serves&stripes != 0) {
+			good = append(good, p.member())
+		} else {
+			rest = append(rest, p.member())
+		}
+	}
+	all := append(good, rest...)
+	return all[:min(n, len(all))]
+}

@@ -1,0 +1,411 @@
+package swarm
+
+import "time"
+
+// parent is a peer's role towards us as the one who pushes.
+type parent struct {
+	up      uint64 // mask of the stripes it pushes
+	asked   uint64 // mask of the stripes in an Attach without an answer
+	open    bool   // the push stream
+	unacked uint64 // mask of the stripes with news since the last Ack
+}
+
+// stripe is how one stripe comes here.
+type stripe struct {
+	parent *peer         // pushes it
+	since  time.Time     // attached
+	last   time.Time     // when a chunk came from the parent
+	every  time.Duration // between its chunks, smoothed
+	top    uint64        // after the highest one that came from the parent
+	live   uint64        // what is below was sent to catch up
+	lag    estimate      // arrival less the owner's wall clock, of live chunks
+	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
+	pinged time.Time     // the silent parent was asked whether it lives
+	ends   time.Time     // when the parent stops, as it said; zero: it does not
+
+	heir   *peer     // was asked to become the parent
+	answer time.Time // by when
+	tries  int       // refusals in a row
+	seen   int       // chunks of the stripe that were due since judged
+	got    int       // of them, those the parent brought
+	judged time.Time
+}
+
+// lacks returns the mask of stripes without a parent.
+func (s *Swarm) lacks() uint64 {
+	if s.owner() {
+		return 0
+	}
+	var m uint64
+	for i := range s.stripes {
+		if s.stripes[i].parent == nil {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+// parents finds a parent for every stripe that needs one or a better one.
+func (s *Swarm) parents() {
+	if s.owner() || !s.leaving.IsZero() || s.now.Before(s.paused) {
+		s.at(s.paused)
+		return
+	}
+	var asks []*peer
+	for i := range s.stripes {
+		if p := s.attend(i); p != nil {
+			if p.fresh == 0 {
+				asks = append(asks, p)
+			}
+			p.fresh |= 1 << i
+		}
+	}
+	for _, p := range asks {
+		s.attach(p, p.fresh)
+		p.fresh = 0
+	}
+	for _, p := range s.order {
+		s.settle(p)
+	}
+	s.admission()
+}
+
+// attend looks after one stripe and returns a peer to be asked for it.
+func (s *Swarm) attend(i int) *peer {
+	st := &s.stripes[i]
+	if st.heir != nil {
+		if s.now.Before(st.answer) {
+			s.at(st.answer)
+			return nil
+		}
+		s.refuse(st.heir, 1<<i, refusedFor)
+	}
+	if st.parent != nil && !st.ends.IsZero() && !s.now.Before(st.ends) {
+		s.orphan(i)
+	}
+	switch {
+	case st.parent == nil:
+	case !st.ends.IsZero():
+		s.at(st.ends)
+	case s.silent(i):
+	default:
+		return nil
+	}
+	return s.choose(i, st.parent)
+}
+
+// silent tells whether a stripe's parent has stopped bringing it, and sees to it that this is asked again in time.
+func (s *Swarm) silent(i int) bool {
+	st := &s.stripes[i]
+	p := st.parent
+	limit := max(silence, silentIntervals*st.every)
+	if r := &p.routes[i]; p.depth != 0 && !r.rooted {
+		limit += orphanGrace
+	}
+	if st.behind.IsZero() && s.now.Sub(p.heard) < limit {
+		st.pinged = time.Time{}
+		s.at(p.heard.Add(limit))
+		return false
+	}
+	if !st.behind.IsZero() {
+		at := later(st.behind, st.last, st.since).Add(limit)
+		if !s.now.Before(at) {
+			return true
+		}
+		s.at(at)
+	}
+	if s.now.Sub(p.heard) < limit {
+		return false
+	}
+	if st.pinged.IsZero() { // nothing at all: does it live?
+		st.pinged = s.now
+		if s.now.Sub(p.pinged) > limit {
+			p.pinged = s.now
+			s.greet(p, true)
+		}
+	}
+	at := st.pinged.Add(p.distance() + 4*p.rtt.dev + attachAnswer)
+	s.at(at)
+	return !s.now.Before(at)
+}
+
+// choose returns the cheapest peer that may become the parent of a stripe, other than the one it has.
+func (s *Swarm) choose(i int, but *peer) *peer {
+	var best *peer
+	var cost time.Duration
+	for _, p := range s.order {
+		if p == but || !s.eligible(p, i) {
+			continue
+		}
+		if c := s.cost(p, i); best == nil || c < cost {
+			best, cost = p, c
+		}
+	}
+	return best
+}
+
+// eligible tells whether a peer could serve us a stripe, as far as is known.
+func (s *Swarm) eligible(p *peer, i int) bool {
+	bit := uint64(1) << i
+	if !s.usable(p) || !p.told || p.leaving || p.epoch != 0 && p.epoch != s.epoch {
+		return false
+	}
+	if p.refused&bit != 0 {
+		if s.now.Before(p.until) {
+			s.at(p.until)
+			return false
+		}
+		p.refused = 0
+	}
+	if p.serves&bit == 0 || p.depth < 0 && !s.alone() {
+		return false
+	}
+	r := &p.routes[i]
+	if len(r.hops) >= MaxHops {
+		return false
+	}
+	for _, h := range r.hops {
+		if h == s.hop {
+			return false
+		}
+	}
+	return true
+}
+
+// alone tells whether there is no parent at all: then also a peer that is joining itself is asked, which answers when
+// it has joined.
+func (s *Swarm) alone() bool {
+	for i := range s.stripes {
+		if s.stripes[i].parent != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// cost is what a stripe through the peer would cost, in delay.
+func (s *Swarm) cost(p *peer, i int) time.Duration {
+	r := &p.routes[i]
+	c := r.delay + p.distance()/2 + p.queue(s.now) + hopCost*time.Duration(len(r.hops)+1)
+	switch {
+	case p.depth < 0:
+		c += time.Minute
+	case p.spare <= 0:
+		c += 2 * time.Second // it may still have a leaf to move, or be wrong about itself
+	case !r.rooted && p.depth != 0:
+		c += time.Second
+	}
+	if s.siteFirst(p) {
+		c /= 8
+	}
+	return c
+}
+
+// siteFirst tells whether the peer is at the same site and, of the two of us, the one through which it fetches. The
+// order keeps two members of a site from choosing each other at the same time.
+func (s *Swarm) siteFirst(p *peer) bool { return p.local && (p.depth == 0 || p.id < s.cfg.Self) }
+
+// attach asks a peer for stripes.
+func (s *Swarm) attach(p *peer, mask uint64) {
+	if !p.open {
+		p.open = true
+		s.do(Open{p.id})
+	}
+	p.asked |= mask
+	tries := 0
+	patience := p.distance() + 4*p.rtt.dev + attachAnswer
+	if p.depth < 0 {
+		patience += attachHold
+	}
+	for i := range s.stripes {
+		if mask&(1<<i) != 0 {
+			st := &s.stripes[i]
+			st.heir, st.answer = p, s.now.Add(patience)
+			tries = max(tries, st.tries)
+		}
+	}
+	s.at(s.now.Add(patience))
+	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Self: s.self()}
+	if s.begun {
+		m.Have = s.win.have(s.next)
+	} else {
+		m.Have = s.win.have(s.win.low)
+	}
+	s.send(p, m)
+}
+
+// attached takes in that a peer serves stripes.
+func (s *Swarm) attached(p *peer, m *Attached) {
+	if m.Epoch != s.epoch || !s.leaving.IsZero() {
+		s.detach(p, m.Stripes)
+		return
+	}
+	s.routes(p, m.Paths)
+	for i := range s.stripes {
+		bit := uint64(1) << i
+		if m.Stripes&bit == 0 {
+			continue
+		}
+		st := &s.stripes[i]
+		if st.heir != p {
+			if st.parent != p {
+				s.detach(p, bit)
+			}
+			continue
+		}
+		old := st.parent
+		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
+		st.top, st.live, st.behind, st.ends, st.pinged = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, time.Time{}
+		st.seen, st.got, st.judged = 0, 0, s.now
+		p.up |= bit
+		p.asked &^= bit
+		if old != nil && old != p {
+			s.stats.Switches++
+			old.up &^= bit
+			s.detach(old, bit)
+		}
+		s.paths++
+		if s.onPath(i, s.hop) {
+			s.detach(p, bit)
+			s.orphan(i)
+			s.refuse(p, bit, refusedFor)
+		}
+	}
+	s.settle(p)
+	s.due = s.now
+}
+
+// refused takes in that a peer does not serve stripes.
+func (s *Swarm) refusedBy(p *peer, m *Refused) {
+	s.hints(m.Members)
+	if m.Stripes == 0 {
+		if m.Reason == RefusedUnknown || m.Reason == RefusedNotAllowed {
+			p.told, p.depth = false, -1
+			s.why = m.Reason
+			s.refuse(p, ^uint64(0), findIdle)
+		}
+		return
+	}
+	s.why = m.Reason
+	s.refuse(p, m.Stripes, max(refusedFor, min(time.Duration(m.Retry)*time.Millisecond, time.Minute)))
+	if m.Reason == RefusedFull {
+		p.spare = 0
+	}
+	s.settle(p)
+}
+
+// refuse notes that a peer is not to be asked for stripes for a while.
+func (s *Swarm) refuse(p *peer, mask uint64, wait time.Duration) {
+	p.refused |= mask
+	p.until = s.now.Add(wait + time.Duration(s.rng.Int64N(int64(wait)/2+1)))
+	p.asked &^= mask
+	for i := range s.stripes {
+		if st := &s.stripes[i]; mask&(1<<i) != 0 && st.heir == p {
+			st.heir = nil
+			st.tries++
+		}
+	}
+	s.due = s.now
+}
+
+// detach tells a parent that stripes are wanted no more.
+func (s *Swarm) detach(p *peer, mask uint64) {
+	if p.link == linked {
+		s.send(p, Detach{Stripes: mask})
+	}
+	s.settle(p)
+}
+
+// settle closes the push stream of a peer that is no parent and not asked.
+func (s *Swarm) settle(p *peer) {
+	if p.open && p.up|p.asked == 0 {
+		p.open, p.unacked = false, 0
+		if p.link == linked {
+			s.do(Shut{p.id, true})
+		}
+	}
+}
+
+// orphan takes the parent of a stripe away.
+func (s *Swarm) orphan(i int) {
+	st := &s.stripes[i]
+	if st.parent == nil {
+		return
+	}
+	st.parent.up &^= 1 << i
+	p := st.parent
+	st.parent, st.ends, st.behind = nil, time.Time{}, time.Time{}
+	s.paths++
+	s.settle(p)
+	s.due = s.now
+}
+
+// abandon takes a peer out of all its roles as a parent.
+func (s *Swarm) abandon(p *peer) {
+	for i := range s.stripes {
+		if s.stripes[i].parent == p {
+			s.orphan(i)
+		}
+		if s.stripes[i].heir == p {
+			s.stripes[i].heir = nil
+		}
+	}
+	p.up, p.asked = 0, 0
+	s.settle(p)
+	s.due = s.now
+}
+
+// broken takes in that a push stream has ended.
+func (s *Swarm) broken(ev Broken) {
+	p := s.peers[ev.Peer]
+	switch {
+	case p == nil:
+	case ev.Parent:
+		p.open = false
+		s.abandon(p)
+		s.refuse(p, ^uint64(0), refusedFor/2)
+	default:
+		s.dismiss(p, p.down)
+	}
+}
+
+// detached takes in that a relation has ended or will, from the other side.
+func (s *Swarm) detached(p *peer, m *Detach) {
+	s.hints(m.Members)
+	s.dismiss(p, m.Stripes&p.down)
+	s.stopping(p, m.Stripes&p.up, time.Duration(m.After)*time.Millisecond)
+	s.refuse(p, m.Stripes, 2*refusedFor)
+}
+
+// stopping notes that a parent is going to stop pushing stripes.
+func (s *Swarm) stopping(p *peer, mask uint64, after time.Duration) {
+	for i := range s.stripes {
+		if mask&(1<<i) == 0 || s.stripes[i].parent != p {
+			continue
+		}
+		if s.stripes[i].ends = s.now.Add(min(after, attachHold)); after <= 0 {
+			s.orphan(i)
+		}
+	}
+	s.due = s.now
+}
+
+// warm tells whether a peer could become a parent of some stripe.
+func (s *Swarm) warm(p *peer) bool {
+	for i := range s.stripes {
+		if p.serves&(1<<i) != 0 && p.routes[i].rooted {
+			return true
+		}
+	}
+	return p.depth == 0
+}
+
+func later(ts ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range ts {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}

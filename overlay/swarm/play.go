@@ -1,0 +1,144 @@
+package swarm
+
+import "time"
+
+// keyWait is how long a skip waits for a chunk to start with: beyond it players go on with what there is.
+const keyWait = 2 * time.Second
+
+// play releases what can be released.
+func (s *Swarm) play() {
+	if s.owner() { // its players have the stream itself
+		return
+	}
+	if !s.begun && !s.begin() {
+		return
+	}
+	for {
+		c := s.win.at(s.next)
+		switch {
+		case c == nil:
+			return
+		case !c.held:
+			if !s.gap() {
+				return
+			}
+			continue
+		case s.cfg.Steady:
+			if at := s.steadyAt(c); s.now.Before(at) {
+				s.at(at)
+				return
+			}
+		}
+		s.do(Release{s.epoch, s.next})
+		s.stats.Released++
+		s.next++
+	}
+}
+
+// begin finds the chunk to begin with.
+func (s *Swarm) begin() bool {
+	q, ok := s.win.nextHeld(s.win.low, true)
+	if !ok {
+		return false
+	}
+	s.begun, s.next, s.caught = true, q, false
+	if s.resume > 0 && q > s.resume {
+		s.do(Skip{s.epoch, s.resume, q})
+		s.stats.Skips++
+		s.stats.Skipped += q - s.resume
+	}
+	s.resume = 0
+	return true
+}
+
+// gap looks at the chunk that players want next and that has not come; it reports whether it was skipped.
+func (s *Swarm) gap() bool {
+	after, ok := s.win.nextHeld(s.next, false)
+	if !ok {
+		return false
+	}
+	at := s.deadline(after)
+	if s.now.Before(at) {
+		s.at(at)
+		return false
+	}
+	key, ok := s.win.nextHeld(s.next, true)
+	if !ok {
+		if at = at.Add(keyWait); s.now.Before(at) {
+			s.at(at)
+			return false
+		}
+		key = after
+	}
+	s.skip(key)
+	return true
+}
+
+// skip gives up the chunks below a sequence number.
+func (s *Swarm) skip(to uint64) {
+	s.do(Skip{s.epoch, s.next, to})
+	s.stats.Skips++
+	s.stats.Skipped += to - s.next
+	for q := s.next; q < to; q++ {
+		if c := s.win.at(q); c != nil && c.asked != nil {
+			c.asked.outstanding--
+			c.asked = nil
+		}
+	}
+	s.next = to
+}
+
+// deadline returns when the gap before a chunk that is held is given up.
+func (s *Swarm) deadline(after uint64) time.Time {
+	c := s.win.at(after)
+	if s.cfg.Steady {
+		return s.steadyAt(c)
+	}
+	if st := &s.stripes[s.next%uint64(s.k)]; !s.caught && s.next < st.live && st.parent != nil {
+		return later(st.last, st.since).Add(maxDelay) // its parent is sending what we need to begin
+	}
+	if s.hist.n < measureChunks {
+		return c.arrived.Add(s.delay())
+	}
+	return c.wall.Add(s.hist.quantile(0.5) + s.delay())
+}
+
+// delay returns how long a gap may hold up the players.
+func (s *Swarm) delay() time.Duration {
+	switch {
+	case s.cfg.Delay > 0:
+		return s.cfg.Delay
+	case s.cfg.Steady:
+		return steadyDelay
+	case s.hist.n < measureChunks:
+		return firstDelay
+	}
+	if s.now.Sub(s.delayed) > time.Second {
+		s.delayed = s.now
+		late := s.hist.quantile(0.999) - s.hist.quantile(0.5)
+		s.wait = max(minDelay, min(late+delayMargin, maxDelay))
+	}
+	return s.wait
+}
+
+// steadyAt returns when a chunk is to be released so that all sites are in step.
+func (s *Swarm) steadyAt(c *chunkState) time.Time {
+	if s.clock.error < 0 { // the owner's clock is not yet known
+		return c.arrived.Add(s.delay())
+	}
+	return c.wall.Add(s.delay() - s.clock.ahead)
+}
+
+// catching notes when all stripes have been caught up after a beginning: from then on gaps have their deadline.
+func (s *Swarm) catching() {
+	if s.caught || !s.begun {
+		return
+	}
+	for i := range s.stripes {
+		st := &s.stripes[i]
+		if st.parent == nil || st.top+uint64(s.k) < st.live {
+			return
+		}
+	}
+	s.caught = true
+}

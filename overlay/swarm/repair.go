@@ -1,0 +1,181 @@
+package swarm
+
+import "time"
+
+// repair asks for what is missing. It returns with the next time set at which something may be.
+func (s *Swarm) repair() {
+	if s.owner() || !s.begun || !s.leaving.IsZero() {
+		return
+	}
+	wants := make(map[*peer][]uint64)
+	var to []*peer
+	var next *chunkState // the next chunk held after the one looked at
+	last := s.win.end()
+	for q := last; q > s.next; {
+		q--
+		c := s.win.at(q)
+		if c == nil {
+			break
+		}
+		if c.held {
+			next = c
+			continue
+		}
+		if at := s.missingAt(q, next); s.now.Before(at) {
+			s.at(at)
+			continue
+		}
+		if c.asked != nil {
+			if s.now.Before(c.until) {
+				s.at(c.until)
+				continue
+			}
+			s.failed(c)
+		}
+		p := s.source(q, c)
+		if p == nil || len(wants[p]) >= maxWant {
+			s.at(s.now.Add(minWait))
+			continue
+		}
+		c.asked, c.when = p, s.now
+		c.tries++
+		c.until = s.now.Add(p.distance() + 4*p.rtt.dev + p.answer.mean + 4*p.answer.dev + minWait)
+		s.at(c.until)
+		p.outstanding++
+		s.stats.Asked++
+		if len(wants[p]) == 0 {
+			to = append(to, p)
+		}
+		wants[p] = append(wants[p], q)
+	}
+	for _, p := range to {
+		s.send(p, Want{Epoch: s.epoch, Seqs: reversed(wants[p])})
+	}
+}
+
+func reversed(q []uint64) []uint64 {
+	for i, j := 0, len(q)-1; i < j; i, j = i+1, j-1 {
+		q[i], q[j] = q[j], q[i]
+	}
+	return q
+}
+
+// missingAt returns when a chunk that has not come is to be taken for missing, given the next one that has.
+func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
+	st := &s.stripes[q%uint64(s.k)]
+	silent := st.parent == nil || !st.behind.IsZero() && s.now.Sub(later(st.behind, st.last, st.since)) > max(silence, silentIntervals*st.every)
+	switch {
+	case st.top > q: // its parent has gone on: streams keep the order
+		return s.now
+	case q < st.live && !silent: // being caught up
+		return later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
+	case next == nil:
+		return s.now.Add(longestSleep)
+	}
+	lag := st.lag
+	if !lag.set {
+		lag = s.lag
+	}
+	if !lag.set {
+		return next.arrived.Add(silence)
+	}
+	return next.wall.Add(lag.mean + 4*lag.dev + repairSlack)
+}
+
+// failed notes that a chunk did not come from whom it was asked.
+func (s *Swarm) failed(c *chunkState) {
+	p := c.asked
+	c.asked = nil
+	p.outstanding--
+	p.bad = min(p.bad+1, 20)
+	c.not[c.tries%len(c.not)] = p
+}
+
+// source returns whom to ask for a chunk: the parent once when it has gone on without it, then who has it, the nearest
+// first, the owner last.
+func (s *Swarm) source(q uint64, c *chunkState) *peer {
+	st := &s.stripes[q%uint64(s.k)]
+	if p := st.parent; c.tries == 0 && p != nil && st.top > q && s.usable(p) && p.outstanding < maxAsked {
+		return p
+	}
+	var best *peer
+	var cost time.Duration
+	for _, p := range s.order {
+		if !s.usable(p) || p.outstanding >= maxAsked || p.leaving || p.epoch != s.epoch && p.epoch != 0 ||
+			p == c.not[0] || p == c.not[1] || p == c.not[2] {
+			continue
+		}
+		e := p.distance()/2 + p.answer.mean + time.Duration(p.bad)*minWait
+		switch {
+		case p.depth == 0:
+			e += ownerLast
+		case p.have.holds(q):
+		case p.told && p.serves != 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:
+			e += guess // its word is up to half a second old: it may have the chunk by now
+		default:
+			continue
+		}
+		if best == nil || e < cost {
+			best, cost = p, e
+		}
+	}
+	if best == nil && c.tries > 0 {
+		c.not = [3]*peer{}
+	}
+	return best
+}
+
+const (
+	// ownerLast is what asking the owner counts in delay.
+	ownerLast = time.Second
+	// guess is what asking a peer counts that is not known to hold the chunk.
+	guess = 200 * time.Millisecond
+)
+
+// wanted answers a Want.
+func (s *Swarm) wanted(p *peer, m *Want) {
+	var lack []uint64
+	for _, q := range m.Seqs {
+		c := s.win.at(q)
+		if m.Epoch != s.epoch || c == nil || !c.held || !s.may(p, c) {
+			lack = append(lack, q)
+			continue
+		}
+		s.stats.Given++
+		p.sent += uint64(c.size)
+		p.have.add(q)
+		s.do(Give{p.id, s.epoch, q, s.now.Add(pushDeadline)})
+	}
+	if len(lack) > 0 {
+		s.send(p, Lack{Epoch: m.Epoch, Seqs: lack})
+	}
+}
+
+// may tells whether a chunk may be given within what is set aside for repair.
+func (s *Swarm) may(p *peer, c *chunkState) bool {
+	rate := float64(max(s.bitRate(), 64_000)) / 8
+	part := maxRepairRate
+	switch {
+	case p.local:
+		return true
+	case s.owner() && s.size >= smallSwarm:
+		part = ownerRepair
+	case !s.owner() && s.slots() == 0:
+		return false
+	}
+	return s.giving.take(c.size, part*rate, repairBurst, s.now)
+}
+
+// lacked takes in what a peer could not give.
+func (s *Swarm) lacked(p *peer, m *Lack) {
+	if m.Epoch != s.epoch {
+		return
+	}
+	for _, q := range m.Seqs {
+		p.have.remove(q)
+		if c := s.win.at(q); c != nil && c.asked == p {
+			s.failed(c)
+			s.due = s.now
+		}
+	}
+}

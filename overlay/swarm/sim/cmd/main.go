@@ -1,0 +1,35 @@
+// Command cmd runs the swarm's simulator and prints what it measured.
+//
+//	go run ./overlay/swarm/sim/cmd -members 1000 -loss 0.01 -churn 10m
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"peergate/overlay/swarm/sim"
+)
+
+func main() {
+	var c sim.Config
+	flag.IntVar(&c.Members, "members", 1000, "how many gateways join")
+	flag.Uint64Var(&c.Seed, "seed", 1, "repeats a run")
+	flag.IntVar(&c.Rate, "rate", 2_000_000, "of the channel, bits a second")
+	flag.Float64Var(&c.Owner, "owner", 3, "owner's uplink, multiple of the rate; negative: no limit")
+	flag.DurationVar(&c.Ramp, "ramp", 0, "time within which they join; 0: 30 s")
+	flag.DurationVar(&c.Length, "length", 0, "measured time; 0: 1 min")
+	flag.Float64Var(&c.Loss, "loss", 0, "part of the segments lost on links, which delays")
+	flag.Float64Var(&c.Drop, "drop", 0, "part of the pushed chunks lost whole")
+	flag.DurationVar(&c.Churn, "churn", 0, "mean life of a member; 0: they stay")
+	flag.Float64Var(&c.Crash, "crash", 0, "part of the members that crash at once")
+	flag.Float64Var(&c.NAT, "nat", 0, "part of the members that cannot be dialled")
+	flag.Float64Var(&c.Liars, "liars", 0, "part of the members that lie")
+	flag.Float64Var(&c.Handshakes, "handshakes", 1, "round trips to make a connection")
+	flag.Parse()
+	began := time.Now()
+	r := sim.Run(c)
+	r.Print(os.Stdout)
+	fmt.Fprintf(os.Stderr, "took %.1f s\n", time.Since(began).Seconds())
+}

@@ -1,0 +1,97 @@
+package swarm
+
+import "time"
+
+// Defaults of a Config.
+const (
+	defaultBytes  = 16 << 20 // of kept chunks: 6 s at 20 Mbit/s
+	defaultRate   = 2_000_000
+	steadyDelay   = time.Second
+	minDelay      = 200 * time.Millisecond
+	maxDelay      = 3 * time.Second
+	firstDelay    = time.Second            // while the lag has not been measured
+	delayMargin   = 100 * time.Millisecond // added to the 99.9th percentile of the lag
+	measureChunks = 100                    // after so many chunks the lag counts as measured
+)
+
+// What is kept, for children that begin and neighbours that ask.
+const (
+	keepFor   = 6 * time.Second  // at least; twice the longest delay
+	keepAtAll = 20 * time.Second // at most, when the last key chunk is older
+	maxWindow = 8 * maxHave      // chunks
+	// maxJump is how far ahead of the head a chunk may be: 4 s at 20 Mbit/s. Beyond it the member begins anew.
+	maxJump = 2048
+)
+
+// Links and candidates.
+const (
+	maxPeers     = 256                    // known
+	maxLinks     = 24                     // beyond which an idle link is given up
+	neighbours   = 16                     // linked peers whom heartbeats tell what is held
+	maxDials     = 8                      // at once: a round trip joins in parallel
+	dialPatience = 5 * time.Second        // for LinkUp or LinkDown after Connect
+	dialAgain    = 500 * time.Millisecond // after the first failure; doubled each time
+	dialSlowest  = 30 * time.Second
+	findEvery    = time.Second // while parents lack
+	findIdle     = 20 * time.Second
+	forgetAfter  = 2 * time.Minute // a peer that nobody has named for so long and that has no link
+	suspectAfter = 3 * time.Second // a neighbour that has said nothing for so long may be dead
+)
+
+// Parents.
+const (
+	backups = 2
+	// silence is how long a stripe may be silent, and silentIntervals in intervals between its chunks.
+	silence         = 250 * time.Millisecond
+	silentIntervals = 3
+	// orphanGrace is added while the parent says that it looks for a parent itself: it will find one first.
+	orphanGrace  = 500 * time.Millisecond
+	attachAnswer = 150 * time.Millisecond // beyond the round trip; a parent that is joining itself answers later
+	attachHold   = 2 * time.Second        // how long a parent that is joining keeps an Attach for an answer
+	refusedFor   = time.Second            // not asked again for the same stripes, unless it says otherwise
+	hopCost      = 5 * time.Millisecond
+	unknownRTT   = 100 * time.Millisecond
+	// better is by how much, of the present cost, another parent must be cheaper to switch: less would flap.
+	better        = 0.2
+	optimizeEvery = 2 * time.Second // spread by a random half
+	settleAfter   = 5 * time.Second // a parent is judged only then
+	// joinPatience is how long a newcomer holds some stripes while others have no parent; then it lets go and waits.
+	joinPatience = 5 * time.Second
+	waitAgain    = 3 * time.Second
+)
+
+// Children.
+const (
+	childrenPerStripe = 8                      // of a contributor, so that trees are wide and shallow
+	usable            = 0.9                    // of the upload is for pushes, the rest for repair
+	slotTolerance     = 0.95                   // an owner that can send the channel this nearly once may try
+	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
+	relentAfter       = 3                      // refusals
+	maxQueue          = 200 * time.Millisecond // beyond which chunks that are not vital are not pushed
+	shedAfter         = time.Second            // of such queues a stripe is taken away
+	shedNotice        = 500 * time.Millisecond
+	leaveNotice       = 500 * time.Millisecond
+	endNotice         = 2 * time.Second // a channel's end is told to children for so long
+	pushDeadline      = time.Second     // a chunk that has waited so long is of no use to the child
+	burst             = 32 << 10        // bytes that catching up may begin with
+	childSilence      = 15 * time.Second
+)
+
+// Messages by time.
+const (
+	heartbeatEvery = 500 * time.Millisecond
+	idleHeartbeat  = 5 * time.Second // on links that are neither parent, child, backup nor neighbour
+	pingEvery      = 2 * time.Second // heartbeats that ask for an answer, for round trip and clock
+	ackEvery       = 100 * time.Millisecond
+	longestSleep   = time.Second
+)
+
+// Repair.
+const (
+	repairSlack   = 10 * time.Millisecond // beyond the measured lag of a stripe before a chunk is missing
+	minWait       = 50 * time.Millisecond // for the answer to a Want
+	maxAsked      = 48                    // chunks outstanding with one peer
+	ownerRepair   = 0.1                   // of the rate is what the owner gives to those who ask
+	repairBurst   = 64 << 10              // bytes
+	maxRepairRate = 1.0                   // of the rate is what another member gives
+)
