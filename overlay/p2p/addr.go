@@ -133,3 +133,26 @@ func Announce(listen []string) ([]string, error) {
 	}
 	return far, nil
 }
+
+// isLocal tells whether an address is this machine's or in one of its networks that are not public.
+func isLocal(a ma.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+	switch {
+	case err != nil:
+		return false
+	case ip.IsLoopback(), ip.IsLinkLocalUnicast():
+		return true
+	case !ip.IsPrivate():
+		return false
+	}
+	nets, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, n := range nets {
+		if n, ok := n.(*net.IPNet); ok && n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -25,14 +26,30 @@ func (s *Stream) Dialled() bool { return s.s.Stat().Direction == network.DirOutb
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.s.Read(b)
 	s.h.in.Add(uint64(n))
-	return n, err
+	return n, plain(err)
 }
 
 func (s *Stream) Write(b []byte) (int, error) {
 	n, err := s.s.Write(b)
 	s.h.out.Add(uint64(n))
-	return n, err
+	return n, plain(err)
 }
+
+// plain says in short that the other end has reset the stream.
+func plain(err error) error {
+	if errors.Is(err, network.ErrReset) {
+		return errReset
+	}
+	return err
+}
+
+var errReset = errors.New("the peer has hung up")
+
+// Local tells whether the peer is on the same site: on this machine or in a network that one of its interfaces is in.
+func (s *Stream) Local() bool { return isLocal(s.s.Conn().RemoteMultiaddr()) }
+
+// SetDeadline bounds how long a Read or a Write waits; the zero time takes the bound off.
+func (s *Stream) SetDeadline(t time.Time) error { return s.s.SetDeadline(t) }
 
 // SetReadDeadline bounds how long a Read waits; the zero time takes the bound off.
 func (s *Stream) SetReadDeadline(t time.Time) error { return s.s.SetReadDeadline(t) }
