@@ -3,6 +3,7 @@ package overlay
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -17,6 +18,8 @@ const (
 	readBuffer = 4 << 10
 )
 
+var errTooLong = errors.New("frame is too long")
+
 // frameReader reads the frames of a stream.
 type frameReader struct {
 	r   *bufio.Reader
@@ -29,19 +32,42 @@ func newFrameReader(r io.Reader, maxBody int) *frameReader {
 
 // next returns the body of the next frame in memory of its own. It returns io.EOF only between frames.
 func (f *frameReader) next() ([]byte, error) {
+	fr, err := f.whole()
+	return fr.body(), err
+}
+
+// whole returns the next frame in memory of its own.
+func (f *frameReader) whole() (frame, error) {
 	n, err := binary.ReadUvarint(f.r)
 	if err != nil {
-		return nil, err
+		return frame{}, err
 	}
 	if n > uint64(f.max) {
-		return nil, fmt.Errorf("frame of %d bytes, at most %d are allowed", n, f.max)
+		return frame{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", errTooLong, n, f.max)
 	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(f.r, b); err != nil {
-		return nil, fmt.Errorf("frame of %d bytes: %w", n, noEOF(err))
+	var head [binary.MaxVarintLen64]byte
+	at := binary.PutUvarint(head[:], n)
+	b := make([]byte, at+int(n))
+	copy(b, head[:at])
+	if _, err := io.ReadFull(f.r, b[at:]); err != nil {
+		return frame{}, fmt.Errorf("frame of %d bytes: %w", n, noEOF(err))
 	}
-	return b, nil
+	return frame{b, at}, nil
 }
+
+// frame is a frame as it goes over the wire.
+type frame struct {
+	wire []byte // the whole of it
+	at   int    // where its body begins
+}
+
+// newFrame returns the frame with this body.
+func newFrame(body []byte) frame {
+	b := appendFrame(make([]byte, 0, len(body)+binary.MaxVarintLen32), body)
+	return frame{b, len(b) - len(body)}
+}
+
+func (f frame) body() []byte { return f.wire[f.at:] }
 
 // noEOF makes the end of a stream inside a frame the error it is.
 func noEOF(err error) error {
