@@ -1,0 +1,323 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"peergate/media"
+	"peergate/overlay/chunk"
+	"peergate/overlay/p2p"
+	"peergate/overlay/swarm"
+)
+
+const (
+	// describeTimeout is how long a chunk of an epoch that is not known yet waits for the descriptor.
+	describeTimeout = 2 * time.Second
+	// describeAgain is the least time between two questions for the descriptor to one peer.
+	describeAgain = 200 * time.Millisecond
+	// tick is the time between looks at what no event tells.
+	tick = time.Second
+)
+
+// channel is this gateway's part in one channel: its swarm's state machine and what performs its actions. One loop, run,
+// owns the machine; others bring it work through the mailbox.
+type channel struct {
+	n     *Node
+	id    chunk.ID
+	owner p2p.ID
+	name  media.Name // at the owner
+	log   *slog.Logger
+	box   *mailbox
+	done  chan struct{} // closed when the loop is over
+
+	mu       sync.Mutex // guards the fields below
+	desc     *description
+	renewed  chan struct{} // closed and replaced when desc is
+	outflows map[p2p.ID]*outflow
+	state    ChannelStatus
+	reason   error // why the channel was given up; set before done is closed
+
+	in, out atomic.Uint64 // bytes of chunks
+	orphan  atomic.Bool   // it was joined and has lost all parents
+
+	// The fields below are the loop's.
+	machine  *swarm.Swarm
+	acts     swarm.Actions
+	wake     time.Time
+	closed   bool
+	start    func(f func(ctx context.Context)) // runs f beside the loop until that ends
+	store    store
+	inflows  map[p2p.ID]*inflow
+	sessions map[p2p.ID]uint64    // links that the machine was told of
+	asked    map[p2p.ID]time.Time // when the descriptor was asked for
+	fresh    held                 // the chunk of the event that is being handled
+	demand   swarm.Demand
+	hold     time.Time // until when somebody may still come who has asked for the channel
+	joined   swarm.Admission
+	lost     time.Time // since when the machine has not been joined; zero while it is
+	seeking  bool
+	limited  int // bits a second that the machine may give to others
+	outs     outlets
+	source   *source // of the owner, else nil
+}
+
+// description is a channel's descriptor as it was signed.
+type description struct {
+	*chunk.Descriptor
+	raw []byte
+}
+
+func newChannel(n *Node, d description) *channel {
+	owner := n.ID()
+	if id, err := p2p.IDOf(d.Owner); err == nil {
+		owner = id
+	}
+	ch := &channel{
+		n: n, id: d.Channel(), owner: owner, name: d.Name, box: newMailbox(), done: make(chan struct{}),
+		desc: &d, renewed: make(chan struct{}), outflows: make(map[p2p.ID]*outflow),
+		inflows: make(map[p2p.ID]*inflow), sessions: make(map[p2p.ID]uint64), asked: make(map[p2p.ID]time.Time),
+	}
+	ch.log = n.log.With("stream", ch.localName())
+	ch.store.init()
+	ch.outs.init(ch)
+	return ch
+}
+
+// description returns the newest descriptor and what is closed when there is a newer one.
+func (ch *channel) description() (*description, <-chan struct{}) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.desc, ch.renewed
+}
+
+// run is the loop of the channel. It returns when the machine has left the swarm or ctx ends.
+func (ch *channel) run(ctx context.Context) {
+	defer ch.finish()
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer func() {
+		cancel()
+		tasks.Wait()
+	}()
+	ch.start = func(f func(ctx context.Context)) { tasks.Go(func() { f(ctx) }) }
+	ch.begin()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for !ch.closed {
+		timer.Reset(time.Until(ch.wake))
+		select {
+		case <-ch.box.ready:
+			for _, f := range ch.box.take() {
+				f()
+			}
+		case <-timer.C:
+			ch.step(nil)
+		case <-ticker.C:
+			ch.look()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// begin makes the machine and tells it what this gateway knows.
+func (ch *channel) begin() {
+	d, _ := ch.description()
+	o := ch.n.options()
+	ch.limited = ch.upload(time.Now())
+	ch.machine = swarm.New(swarm.Config{
+		Self: swarm.ID(ch.n.ID()), Owner: swarm.ID(ch.owner), Addresses: ch.n.addresses(),
+		Epoch: d.Epoch, Stripes: d.Stripes, Rate: d.Rate, Upload: ch.limited,
+		IdleAfter: memberIdle, Delay: time.Duration(o.Conf.Delay), Steady: o.Conf.Steady, Seed: rand.Uint64(),
+	})
+	ch.lost = time.Now()
+	ch.wake = ch.lost
+	ch.demands()
+	var listed []swarm.Member
+	for _, p := range ch.n.book.all() {
+		listed = append(listed, swarm.Member{ID: swarm.ID(p.id), Addresses: p.dialable()})
+	}
+	if len(listed) > 0 {
+		ch.step(swarm.Candidates{Members: listed, Keep: true})
+	}
+	for _, l := range ch.n.linked() {
+		ch.relinked(l.peer)
+	}
+	if ch.source != nil {
+		ch.source.begin(ch)
+	}
+	ch.log.Debug("channel began", "peer", ch.n.book.name(ch.owner))
+}
+
+// finish lets go of all that hangs on the channel.
+func (ch *channel) finish() {
+	ch.n.remove(ch)
+	ch.box.close()
+	ch.mu.Lock()
+	if ch.reason == nil {
+		ch.reason = errGone
+	}
+	flows := ch.outflows
+	ch.outflows = make(map[p2p.ID]*outflow)
+	ch.mu.Unlock()
+	for _, o := range flows {
+		o.close()
+	}
+	for _, in := range ch.inflows {
+		in.cancel()
+	}
+	ch.outs.end(ch.reason)
+	close(ch.done)
+	ch.log.Debug("channel ended", "err", ch.reason)
+}
+
+// step hands an event to the machine and performs what it answers.
+func (ch *channel) step(ev swarm.Event) {
+	if ch.closed {
+		return
+	}
+	ch.acts = ch.acts[:0]
+	ch.wake = ch.machine.Handle(ev, time.Now(), &ch.acts)
+	for _, a := range ch.acts {
+		ch.perform(a)
+	}
+}
+
+// relinked tells the machine when the link to a peer has come or gone since it was last told.
+func (ch *channel) relinked(id p2p.ID) {
+	var session uint64
+	l := ch.n.link(id)
+	if l != nil {
+		session = l.session
+	}
+	told := ch.sessions[id]
+	if told != 0 && told != session {
+		delete(ch.sessions, id)
+		ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
+	}
+	if l != nil && told != session {
+		ch.sessions[id] = session
+		ch.step(swarm.LinkUp{Peer: swarm.ID(id), RTT: time.Duration(l.rtt.Load()), Local: l.stream.Local()})
+		if ch.orphan.Load() {
+			ch.search(0)
+		}
+	}
+}
+
+// accept takes a chunk from a peer: its form and signature are checked before anything else is done with it. It waits
+// while the loop is busy. The error is a lie of the peer's or ctx's.
+func (ch *channel) accept(ctx context.Context, from p2p.ID, f frame, repair bool) error {
+	c, err := chunk.Parse(f.body())
+	if err != nil {
+		return err
+	}
+	d, err := ch.epoch(ctx, from, c.Epoch)
+	if err != nil || d == nil || d.Epoch != c.Epoch {
+		return err // of an old epoch, or of one that nobody can describe
+	}
+	if err := c.Verify(ch.id, d.Key); err != nil {
+		return fmt.Errorf("%w (%v %d)", err, ch.name, c.Seq)
+	}
+	ch.in.Add(uint64(len(c.Raw)))
+	if !ch.box.chunk(ctx.Done(), func() {
+		ch.fresh = held{f, c, time.Now()}
+		ch.step(swarm.Arrived{
+			From: swarm.ID(from), Epoch: c.Epoch, Seq: c.Seq, Size: len(c.Raw), Key: c.Key, Vital: c.Vital, Wall: c.Wall,
+			Repair: repair,
+		})
+		ch.fresh = held{}
+	}) {
+		return errGone
+	}
+	return nil
+}
+
+// epoch returns the descriptor of an epoch, which is waited for when it is newer than what is known.
+func (ch *channel) epoch(ctx context.Context, from p2p.ID, epoch uint64) (*description, error) {
+	d, renewed := ch.description()
+	if epoch <= d.Epoch {
+		return d, nil
+	}
+	ch.box.put(func() { ch.ask(from) })
+	t := time.NewTimer(describeTimeout)
+	defer t.Stop()
+	for epoch > d.Epoch {
+		select {
+		case <-renewed:
+			d, renewed = ch.description()
+		case <-t.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return d, nil
+}
+
+// ask asks a peer for the descriptor, not too often.
+func (ch *channel) ask(id p2p.ID) {
+	l := ch.n.link(id)
+	if l == nil || time.Since(ch.asked[id]) < describeAgain {
+		return
+	}
+	ch.asked[id] = time.Now()
+	d, _ := ch.description()
+	l.send(ch.message(swarm.Describe{Epoch: d.Epoch}))
+}
+
+// message returns the control message that carries a message about the channel.
+func (ch *channel) message(m swarm.Message) []byte {
+	return envelope(fieldSwarm, swarm.Append(nil, swarm.Channel(ch.id), m))
+}
+
+// renew takes a descriptor from a peer, or of this gateway when it is the owner. A newer one replaces the present one;
+// the error tells that it is none of this channel.
+func (ch *channel) renew(raw []byte) error {
+	d, err := chunk.ParseDescriptor(raw)
+	if err != nil {
+		return err
+	}
+	if d.Channel() != ch.id {
+		return errors.New("descriptor of another channel")
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if d.Epoch > ch.desc.Epoch {
+		ch.box.put(func() { ch.described(d) }) // before any chunk of the epoch
+		ch.desc = &description{d, raw}
+		close(ch.renewed)
+		ch.renewed = make(chan struct{})
+	}
+	return nil
+}
+
+// described tells the machine and the children of a newer descriptor.
+func (ch *channel) described(d *chunk.Descriptor) {
+	ch.log.Debug("channel described anew")
+	now, _ := ch.description()
+	for _, id := range ch.children() {
+		if l := ch.n.link(id); l != nil {
+			l.send(ch.message(swarm.Description{Descriptor: now.raw}))
+		}
+	}
+	ch.outs.renew()
+	ch.step(swarm.Described{Epoch: d.Epoch, Stripes: d.Stripes, Rate: d.Rate, Ended: d.Ended()})
+}
+
+// give up ends the channel for a reason that players are told.
+func (ch *channel) giveUp(reason error) {
+	ch.mu.Lock()
+	if ch.reason == nil {
+		ch.reason = reason
+	}
+	ch.mu.Unlock()
+	ch.step(swarm.Go{})
+}

@@ -1,0 +1,249 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"peergate/overlay/chunk"
+	"peergate/overlay/p2p"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// greetTimeout is how long a peer may take to say hello on a new control stream.
+	greetTimeout = 5 * time.Second
+	// pingEvery is the time between pings of a link. With its acknowledgement one costs about 200 bytes.
+	pingEvery = 5 * time.Second
+	// silentAfter is how long a peer may say nothing before the link is taken for dead: two pings and their answers.
+	silentAfter = 12 * time.Second
+	// maxOutbox bounds the bytes that wait for a control stream. A peer that reads so slowly is of no use.
+	maxOutbox = 1 << 20
+	// maxSeeks bounds the questions of one peer that are being looked into.
+	maxSeeks = 64
+)
+
+var (
+	errBetter  = errors.New("there is another control stream") // both gateways opened one
+	errSilent  = errors.New("the peer says nothing any more")
+	errBacklog = errors.New("the peer does not read its messages")
+	errGone    = errors.New("the link was closed")
+)
+
+// link is the control stream to a peer that has said hello.
+type link struct {
+	peer     p2p.ID
+	instance uint64 // of the peer's process
+	version  string
+	session  uint64 // the same for control streams that replaced each other while the connection lasted
+	stream   *p2p.Stream
+	out      *outbox
+	done     chan struct{} // closed when the link is over
+	rtt      atomic.Int64  // nanoseconds; 0 unknown
+	seeks    atomic.Int32  // questions of the peer that are being looked into
+
+	repair *repair // the repair stream that this gateway opens
+
+	mu    sync.Mutex // guards the fields below
+	asked map[uint64]chan<- answer
+	next  uint64 // number of the next question
+	over  error  // why the link is over
+}
+
+// send queues a control message.
+func (l *link) send(b []byte) {
+	if !l.out.put(b) {
+		l.close(errBacklog)
+	}
+}
+
+// close ends the link for a reason; the first one counts.
+func (l *link) close(reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over != nil {
+		return
+	}
+	l.over = reason
+	close(l.done)
+	l.stream.Reset()
+}
+
+// reason tells why the link is over.
+func (l *link) reason() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// greet exchanges hellos on a new control stream.
+func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
+	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return nil, nil, err
+	}
+	h := hello{instance: n.instance, version: n.version}
+	if _, err := s.Write(appendFrame(nil, h.encode())); err != nil {
+		return nil, nil, hungUp(err)
+	}
+	r := newFrameReader(s, maxControl)
+	b, err := r.next()
+	if err != nil {
+		return nil, nil, hungUp(err)
+	}
+	c, err := decodeControl(b)
+	if err == nil && c.hello == nil {
+		err = fmt.Errorf("%w: the first one is no hello", errMalformed)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	l := &link{
+		peer: s.Peer(), instance: c.hello.instance, version: c.hello.version, stream: s,
+		out: newOutbox(maxOutbox), done: make(chan struct{}), asked: make(map[uint64]chan<- answer),
+	}
+	l.repair = newRepair(n, l)
+	return l, r, nil
+}
+
+// hungUp explains the end of a stream on which the peer has said nothing yet.
+func hungUp(err error) error {
+	if isTimeout(err) {
+		return errSilent
+	}
+	return p2p.ErrRefused
+}
+
+// serveControl runs a control stream that a peer has opened.
+func (n *Node) serveControl(ctx context.Context, s *p2p.Stream) {
+	stop := context.AfterFunc(ctx, s.Reset)
+	defer stop()
+	l, r, err := n.greet(s)
+	if err == nil {
+		err = n.enter(l)
+	}
+	switch {
+	case err == nil:
+		n.hold(ctx, l, r)
+	case err == errBetter:
+		n.yield(ctx, l)
+	default:
+		s.Reset()
+	}
+}
+
+// yield keeps a stream that is not the better one open until the peer, who may not have seen the better one yet, ends it.
+func (n *Node) yield(ctx context.Context, l *link) {
+	stop := context.AfterFunc(ctx, l.stream.Reset)
+	defer stop()
+	defer l.stream.Reset()
+	_ = l.stream.SetDeadline(time.Now().Add(greetTimeout))
+	for ctx.Err() == nil {
+		if _, err := l.stream.Read(make([]byte, readBuffer)); err != nil {
+			return
+		}
+	}
+}
+
+// hold serves a link until it is over.
+func (n *Node) hold(ctx context.Context, l *link, r *frameReader) {
+	defer n.leave(l)
+	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { l.close(errGone) })
+	defer stop()
+	end := func(f func() error) {
+		g.Go(func() error {
+			err := f()
+			l.close(err)
+			return err
+		})
+	}
+	end(func() error { return l.out.run(ctx, l.stream) })
+	end(func() error { return l.beat(ctx) })
+	end(func() error { return n.hear(ctx, l, r) })
+	g.Go(func() error {
+		l.repair.run(ctx)
+		return nil
+	})
+	_ = g.Wait() // the link has kept the reason
+}
+
+// beat pings the peer.
+func (l *link) beat(ctx context.Context) error {
+	t := time.NewTicker(pingEvery)
+	defer t.Stop()
+	for {
+		l.send((&ping{stamp: uint64(time.Now().UnixNano())}).encode())
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// hear reads what the peer says. A malformed message is a lie: it gets the peer banned.
+func (n *Node) hear(ctx context.Context, l *link, r *frameReader) error {
+	for {
+		if err := l.stream.SetReadDeadline(time.Now().Add(silentAfter)); err != nil {
+			return err
+		}
+		b, err := r.next()
+		switch {
+		case isTimeout(err):
+			return errSilent
+		case err != nil:
+			return n.blame(l.peer, err)
+		}
+		c, err := decodeControl(b)
+		if err == nil {
+			err = n.dispatch(ctx, l, &c)
+		}
+		if err != nil {
+			return n.blame(l.peer, err)
+		}
+	}
+}
+
+// dispatch hands a message to whom it concerns.
+func (n *Node) dispatch(ctx context.Context, l *link, c *control) error {
+	switch {
+	case c.swarm != nil:
+		return n.received(l.peer, c.swarm)
+	case c.seek != nil:
+		n.sought(ctx, l, c.seek)
+	case c.found != nil:
+		l.answered(c.found.number, answer{from: l, found: c.found})
+	case c.missing != nil:
+		l.answered(c.missing.number, answer{from: l, missing: c.missing})
+	case c.ping != nil && c.ping.echo != 0:
+		if d := time.Now().UnixNano() - int64(c.ping.echo); d > 0 && d < int64(silentAfter) {
+			l.rtt.Store(d)
+		}
+	case c.ping != nil:
+		l.send((&ping{echo: c.ping.stamp}).encode())
+	}
+	return nil
+}
+
+// isLie tells whether an error is what only a liar or a broken gateway causes.
+func isLie(err error) bool {
+	for _, lie := range []error{errMalformed, errTooLong, chunk.ErrFormat, chunk.ErrSignature} {
+		if errors.Is(err, lie) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTimeout tells whether a deadline has passed.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

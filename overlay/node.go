@@ -1,0 +1,284 @@
+// Package overlay carries streams between gateways: it finds the channel that a player wants, joins its swarm and
+// publishes it here, and gives the streams of this gateway to its peers.
+//
+//	Node      the links to all peers, the table of channels; the hub's opener for the names of peers
+//	link      a peer that is there: its control stream, and the streams for repair
+//	channel   one channel: a loop around the state machine of package swarm, performing its actions
+//	inflow    the push stream from a parent; outflow, with its courier, the one to a child
+//	source    what makes the chunks of a channel that this gateway owns
+//	outlets   the names under which a channel is published here
+//	seek      how a channel is found over any number of gateways
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"peergate/conf"
+	"peergate/media"
+	"peergate/overlay/chunk"
+	"peergate/overlay/p2p"
+	"peergate/overlay/swarm"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// leaveWithin is how long a gateway that ends may take to leave its swarms: children are told half a second ahead.
+const leaveWithin = 2 * time.Second
+
+// Options says how a Node is to be.
+type Options struct {
+	Conf     conf.Overlay
+	Peers    map[string]conf.Peer   // by petname
+	Streams  map[string]conf.Stream // of this gateway, by name
+	Identity p2p.Identity
+	Data     string // folder for what must outlive the process; "" keeps nothing
+	Version  string // of the program, told to peers
+}
+
+// Node is this gateway's part in the overlay. It is safe for concurrent use.
+type Node struct {
+	hub      *media.Hub
+	log      *slog.Logger
+	identity p2p.Identity
+	instance uint64
+	version  string
+	book     *book
+	host     *p2p.Host
+	epochs   epochs
+	floods   floods
+	spoil    func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
+
+	tasks  chan func(context.Context) // from anywhere to Run
+	over   chan struct{}              // closed when Run takes no more tasks
+	ending chan struct{}              // closed when Run's context is done
+
+	mu       sync.Mutex // guards the fields below
+	o        Options
+	links    map[p2p.ID]*link
+	channels map[chunk.ID]*channel
+	joining  map[chunk.ID]chan struct{} // closed when the attempt is over
+	keepers  map[p2p.ID]func()          // end the keepers of peers
+	addrs    []string
+}
+
+// New returns a node that is not yet running.
+func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
+	n := &Node{
+		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
+		book: newBook(o.Peers), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
+		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
+		links: make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
+		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[p2p.ID]func()),
+	}
+	for name, p := range o.Peers {
+		if _, err := p2p.ParseID(p.ID); err != nil {
+			return nil, fmt.Errorf("peers.%s.id: %w", name, err)
+		}
+	}
+	n.host = p2p.New(p2p.Options{
+		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
+		Handlers: map[p2p.Protocol]p2p.Handler{
+			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
+		},
+	}, log)
+	return n, nil
+}
+
+// ID returns this gateway's ID.
+func (n *Node) ID() p2p.ID { return n.identity.ID }
+
+// Run serves peers until ctx ends, leaves the swarms and then returns nil; an error means that it could not listen.
+func (n *Node) Run(ctx context.Context) error {
+	// Everything outlives ctx for a moment: children are told before the links go.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, inner := errgroup.WithContext(inner)
+	g.Go(func() error { return n.host.Run(inner) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			close(n.ending)
+			n.leaveAll(inner)
+			stop()
+		case <-inner.Done():
+		}
+		return nil
+	})
+	g.Go(func() error {
+		addrs, err := n.host.Addrs(inner)
+		if err != nil {
+			return nil // the host tells why
+		}
+		n.mu.Lock()
+		n.addrs = addrs
+		n.mu.Unlock()
+		for _, p := range n.book.all() {
+			n.watch(p)
+		}
+		return nil
+	})
+	for {
+		select {
+		case f := <-n.tasks:
+			g.Go(func() error {
+				f(inner)
+				return nil // a lost peer or channel is not the node's failure
+			})
+		case <-inner.Done():
+			close(n.over)
+			return g.Wait()
+		}
+	}
+}
+
+// start has Run run f; it reports false when Run takes no more.
+func (n *Node) start(f func(context.Context)) bool {
+	select {
+	case n.tasks <- f:
+		return true
+	case <-n.over:
+		return false
+	}
+}
+
+// stopping tells whether Run is about to end.
+func (n *Node) stopping() bool {
+	select {
+	case <-n.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// watch starts the keeper of a peer.
+func (n *Node) watch(p *peer) {
+	n.start(func(ctx context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		n.mu.Lock()
+		n.keepers[p.id] = cancel
+		n.mu.Unlock()
+		n.keep(ctx, p)
+		p.settle(errGone)
+	})
+}
+
+// leaveAll has all channels leave their swarms and waits for that, not for long.
+func (n *Node) leaveAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
+	defer cancel()
+	all := n.allChannels()
+	for _, ch := range all {
+		ch.box.put(func() { ch.giveUp(errStopping) })
+	}
+	for _, ch := range all {
+		select {
+		case <-ch.done:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Reconfigure takes over other peers, shares and limits. Players of what has not changed notice nothing.
+func (n *Node) Reconfigure(o Options) {
+	n.mu.Lock()
+	n.o.Conf, n.o.Peers, n.o.Streams = o.Conf, o.Peers, o.Streams
+	n.mu.Unlock()
+	added, removed := n.book.set(o.Peers)
+	for _, p := range removed {
+		n.mu.Lock()
+		stop := n.keepers[p.id]
+		delete(n.keepers, p.id)
+		n.mu.Unlock()
+		if stop != nil {
+			stop()
+		}
+		if n.book.peer(p.id) == nil {
+			if l := n.link(p.id); l != nil {
+				l.close(errUnlisted)
+			}
+			n.host.Drop(p.id)
+		}
+	}
+	for _, p := range added {
+		n.watch(p)
+	}
+	for _, ch := range n.allChannels() {
+		ch.box.put(ch.reconfigure)
+	}
+}
+
+// options returns the present configuration.
+func (n *Node) options() Options {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.o
+}
+
+// addresses returns where others can dial this gateway.
+func (n *Node) addresses() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addrs
+}
+
+// relinked tells all channels to look at the link to a peer.
+func (n *Node) relinked(id p2p.ID) {
+	for _, ch := range n.allChannels() {
+		ch.box.put(func() { ch.relinked(id) })
+	}
+}
+
+// deliver hands a message about a channel to its loop, and answers what the machine does not see.
+func (n *Node) deliver(from p2p.ID, id chunk.ID, m swarm.Message) {
+	ch, l := n.channel(id), n.link(from)
+	switch m := m.(type) {
+	case swarm.Describe:
+		if ch != nil && l != nil {
+			d, _ := ch.description()
+			l.send(ch.message(swarm.Description{Descriptor: d.raw}))
+			return
+		}
+	case swarm.Description:
+		if ch == nil {
+			return
+		}
+		if err := ch.renew(m.Descriptor); err != nil {
+			n.ban(from, err)
+		}
+		return
+	}
+	if ch != nil {
+		ch.box.offer(func() { ch.step(swarm.Received{From: swarm.ID(from), Message: m}) })
+		return
+	}
+	if l != nil && wantsAnswer(m) {
+		l.send(envelope(fieldSwarm, swarm.Append(nil, swarm.Channel(id), swarm.Refused{Reason: swarm.RefusedUnknown})))
+	}
+}
+
+// wantsAnswer tells whether who sent a message waits for an answer.
+func wantsAnswer(m swarm.Message) bool {
+	switch m := m.(type) {
+	case swarm.Find, swarm.Attach, swarm.Describe, swarm.Report:
+		return true
+	case swarm.Heartbeat:
+		return m.Ask
+	}
+	return false
+}
+
+// spoiled returns what is handed on of a chunk: itself, but in tests.
+func (n *Node) spoiled(f frame) []byte {
+	if n.spoil == nil {
+		return f.wire
+	}
+	return newFrame(n.spoil(append([]byte(nil), f.body()...))).wire
+}

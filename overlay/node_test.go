@@ -1,0 +1,474 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"peergate/conf"
+	"peergate/media"
+	"peergate/overlay/p2p"
+)
+
+const testTimeout = 20 * time.Second
+
+// gateway is a hub with a node, over real sockets of loopback.
+type gateway struct {
+	t    *testing.T
+	name string
+	id   p2p.Identity
+	hub  *media.Hub
+	node *Node
+	o    Options
+	log  *journal
+
+	cancel context.CancelFunc
+	gone   chan struct{}
+}
+
+// journal keeps what is logged.
+type journal struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// newGateway makes a gateway that does not run yet.
+func newGateway(t *testing.T, name string) *gateway {
+	t.Helper()
+	id, err := p2p.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conf.Default().Overlay
+	c.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	c.IdleAfter = 300 * time.Millisecond
+	return &gateway{
+		t: t, name: name, id: id, log: new(journal),
+		o: Options{Conf: c, Peers: make(map[string]conf.Peer), Identity: id, Data: t.TempDir(), Version: "test"},
+	}
+}
+
+// knows lists peers with the addresses at which they listen now.
+func (g *gateway) knows(peers ...*gateway) *gateway {
+	for _, p := range peers {
+		g.knowsAt(p, p.addresses()...)
+	}
+	return g
+}
+
+// knowsAt lists a peer with addresses, perhaps none.
+func (g *gateway) knowsAt(p *gateway, addresses ...string) *gateway {
+	g.o.Peers[p.name] = conf.Peer{ID: string(p.id.ID), Addresses: addresses}
+	return g
+}
+
+func (g *gateway) addresses() []string {
+	g.t.Helper()
+	if g.node == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(g.t.Context(), testTimeout)
+	defer cancel()
+	addrs, err := g.node.host.Addrs(ctx)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return addrs
+}
+
+// start runs the gateway. After stop it can be started again, at the same addresses.
+func (g *gateway) start() *gateway {
+	g.t.Helper()
+	h := slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})
+	g.hub = media.NewHub(slog.New(slog.DiscardHandler))
+	node, err := New(g.o, g.hub, slog.New(h))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.node = node
+	g.hub.Use(node)
+	ctx, cancel := context.WithCancel(context.Background())
+	g.cancel, g.gone = cancel, make(chan struct{})
+	gone := g.gone
+	go func() {
+		defer close(gone)
+		if err := node.Run(ctx); err != nil {
+			g.t.Errorf("Run of %s = %v", g.name, err)
+		}
+	}()
+	g.t.Cleanup(g.stop)
+	g.o.Conf.Listen = g.addresses()
+	return g
+}
+
+func (g *gateway) stop() {
+	g.t.Helper()
+	g.cancel()
+	select {
+	case <-g.gone:
+	case <-time.After(testTimeout):
+		g.t.Fatalf("%s does not stop", g.name)
+	}
+	if g.t.Failed() && testing.Verbose() {
+		g.t.Logf("log of %s:\n%s", g.name, g.log)
+		g.log = new(journal)
+	}
+}
+
+// open opens a stream within the test's time.
+func (g *gateway) open(name media.Name) (*media.Stream, error) {
+	ctx, cancel := context.WithTimeout(g.t.Context(), testTimeout)
+	defer cancel()
+	return g.hub.Open(ctx, name)
+}
+
+// h264 is a video track, opus one of sound.
+var (
+	h264 = media.Track{Kind: "video", Lines: []string{
+		"m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1",
+	}}
+	opus = media.Track{Kind: "audio", Lines: []string{"m=audio 0 RTP/AVP 97", "a=rtpmap:97 opus/48000/2"}}
+)
+
+// camera publishes pictures of three packets, 100 a second, of which every 25th is a key picture.
+type camera struct {
+	pub  *media.Publisher
+	seq  uint16
+	time uint32
+	n    int
+}
+
+// film publishes a stream until the test ends or stop is called.
+func (g *gateway) film(name media.Name, tracks ...media.Track) (stop func()) {
+	g.t.Helper()
+	if len(tracks) == 0 {
+		tracks = []media.Track{h264}
+	}
+	pub, err := g.hub.Publish(name, tracks, media.Origin{Kind: "publish", Remote: "test", Linger: time.Second})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	c := &camera{pub: pub}
+	done, gone := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	stop = func() {
+		once.Do(func() { close(done) })
+		<-gone
+	}
+	go func() {
+		defer close(gone)
+		t := time.NewTicker(10 * time.Millisecond)
+		defer t.Stop()
+		for {
+			c.picture()
+			select {
+			case <-t.C:
+			case <-done:
+				return
+			}
+		}
+	}()
+	g.t.Cleanup(stop)
+	return stop
+}
+
+func (c *camera) picture() {
+	for i := range 3 {
+		b := make([]byte, 900)
+		b[0], b[1], b[12] = 0x80, 96, 0x41
+		if c.n%25 == 0 && i == 0 {
+			b[12] = 0x65
+		}
+		if i == 2 {
+			b[1] |= 0x80
+		}
+		b[2], b[3] = byte(c.seq>>8), byte(c.seq)
+		b[4], b[5], b[6], b[7] = byte(c.time>>24), byte(c.time>>16), byte(c.time>>8), byte(c.time)
+		b[8], b[11] = 1, 7
+		copy(b[100:], fmt.Sprintf("picture %d packet %d", c.n, i))
+		_ = c.pub.WriteRTP(0, b, time.Now())
+		c.seq++
+	}
+	c.n++
+	c.time += 900
+}
+
+// viewer reads a stream and checks that packets come in order.
+type viewer struct {
+	t   *testing.T
+	st  *media.Stream
+	sub *media.Subscription
+	seq map[int]uint16
+	got int
+	gap int // packets missing in between
+}
+
+func (g *gateway) view(name media.Name) *viewer {
+	g.t.Helper()
+	st, err := g.open(name)
+	if err != nil {
+		g.t.Fatalf("Open %s at %s = %v", name, g.name, err)
+	}
+	v := &viewer{t: g.t, st: st, sub: st.Subscribe(media.SubscribeOptions{FromKey: true}), seq: make(map[int]uint16)}
+	g.t.Cleanup(v.sub.Close)
+	return v
+}
+
+// watch reads at least n packets; it fails the test when they do not come.
+func (v *viewer) watch(n int) {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.t.Context(), testTimeout)
+	defer cancel()
+	for n > 0 {
+		pkts, err := v.sub.Next(ctx)
+		if err != nil {
+			v.t.Fatalf("Next of %s after %d packets = %v", v.st.Name(), v.got, err)
+		}
+		for i := range pkts {
+			if pkts[i].Report {
+				continue
+			}
+			v.take(&pkts[i])
+			n--
+		}
+	}
+}
+
+func (v *viewer) take(p *media.Packet) {
+	v.t.Helper()
+	if v.got == 0 && !p.Key {
+		v.t.Errorf("%s begins without a key packet", v.st.Name())
+	}
+	if last, ok := v.seq[p.Track]; ok {
+		d := int16(p.Sequence() - last)
+		if d <= 0 {
+			v.t.Errorf("%s: packet %d comes after %d", v.st.Name(), p.Sequence(), last)
+		}
+		v.gap += int(d) - 1
+	}
+	v.seq[p.Track] = p.Sequence()
+	v.got++
+}
+
+// eventually waits until ok holds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(testTimeout)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", testTimeout, what)
+		}
+		<-tick.C
+	}
+}
+
+// chain makes three gateways: c knows only the middle one's address, a does not list c.
+func chain(t *testing.T) (a, b, c *gateway) {
+	t.Helper()
+	a, b, c = newGateway(t, "a"), newGateway(t, "b"), newGateway(t, "c")
+	a.knowsAt(b).start()
+	b.knows(a).knowsAt(c).start()
+	c.knows(b).knowsAt(a).start()
+	return a, b, c
+}
+
+func TestChain(t *testing.T) {
+	a, b, c := chain(t)
+	a.film("hall/live")
+	far := c.view("a/hall/live")
+	far.watch(100)
+	byID := c.view(media.Name(a.id.ID) + "/hall/live")
+	near := b.view("a/hall/live")
+	for _, v := range []*viewer{far, byID, near} {
+		v.watch(100)
+		if v.gap > 0 {
+			t.Errorf("%d packets are missing", v.gap)
+		}
+		if got, want := v.st.SSRC(0), a.hub.Stream("hall/live").SSRC(0); got != want {
+			t.Errorf("SSRC = %d, want the owner's, %d", got, want)
+		}
+	}
+	eventually(t, "status tells the parent", func() bool {
+		s := c.node.Status()
+		return len(s.Channels) == 1 && len(s.Channels[0].Parents) == 1 && s.Channels[0].Parents[0] == "b"
+	})
+	if s := b.node.Status().Channels; len(s) != 1 || s[0].In == 0 || s[0].Out == 0 {
+		t.Errorf("channels of b: %+v, want one that gives to c what comes", s)
+	}
+	for _, v := range []*viewer{far, byID, near} {
+		v.sub.Close()
+	}
+	for _, g := range []*gateway{a, b, c} {
+		eventually(t, g.name+" stops to carry the channel", func() bool { return len(g.node.allChannels()) == 0 })
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	a, _, c := chain(t)
+	a.o.Conf.Share = []string{"open/*"}
+	a.node.Reconfigure(a.o)
+	a.film("secret")
+	for _, name := range []media.Name{"nothing", "a/open/nothing", "b/nothing", "a/secret", "a", "a/b/c/d"} {
+		began := time.Now()
+		if st, err := c.open(name); !errors.Is(err, media.ErrNotFound) {
+			t.Errorf("Open %s = %v, %v, want %v", name, st, err, media.ErrNotFound)
+		} else {
+			t.Logf("Open %s = %v after %v", name, err, time.Since(began))
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("Open %s is answered after %v", name, d)
+		}
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	a, b := newGateway(t, "a"), newGateway(t, "b")
+	a.start() // does not list b
+	b.knows(a).start()
+	for range 2 {
+		st, err := b.open("a/live")
+		if err == nil || errors.Is(err, media.ErrNotFound) || !strings.Contains(err.Error(), "list") {
+			t.Errorf("Open at a gateway that does not list us = %v, %v, want an error that says so", st, err)
+		}
+	}
+	b.o.Peers["x"] = conf.Peer{ID: string(newGateway(t, "x").id.ID), Addresses: []string{"/ip4/127.0.0.1/tcp/9"}}
+	b.node.Reconfigure(b.o)
+	if st, err := b.open("x/live"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("Open at nobody's address = %v, %v, want connection refused", st, err)
+	}
+	if n := strings.Count(b.log.String(), "peer unreachable"); n != 2 {
+		t.Errorf("the log says %d times that a peer is unreachable, want once for each\n%s", n, b.log)
+	}
+}
+
+func TestRelayDies(t *testing.T) {
+	a, b, c := chain(t)
+	d := newGateway(t, "d").knows(a).knowsAt(c).start()
+	a.knowsAt(d)
+	a.node.Reconfigure(a.o)
+	a.film("live")
+	v := c.view("a/live")
+	v.watch(50)
+	c.knows(d)
+	c.node.Reconfigure(c.o)
+	eventually(t, "d is connected", func() bool { return strings.Contains(c.log.String(), `"peer connected" part=overlay peer=d`) })
+	v.watch(50)
+	if v.gap > 0 {
+		t.Errorf("%d packets are missing before the relay dies", v.gap)
+	}
+	b.stop()
+	v.watch(300)
+	if !strings.Contains(c.log.String(), `"peer lost" part=overlay peer=b`) {
+		t.Errorf("the log of c does not say that b is lost:\n%s", c.log)
+	}
+	b.start()
+	eventually(t, "b is back", func() bool { return c.node.link(b.id.ID) != nil })
+	d.stop()
+	v.watch(300)
+}
+
+func TestOwnerReturns(t *testing.T) {
+	a, _, c := chain(t)
+	stop := a.film("live")
+	v := c.view("a/live")
+	v.watch(100)
+	stop()
+	a.stop()
+	a.start()
+	a.film("live")
+	v.watch(300)
+	if s := c.node.Status().Channels; len(s) != 1 || len(s[0].As) != 1 {
+		t.Errorf("channels of c: %+v", s)
+	}
+}
+
+func TestStreamEnds(t *testing.T) {
+	a, _, c := chain(t)
+	stop := a.film("live")
+	v := c.view("a/live")
+	v.watch(50)
+	stop()
+	a.hub.Stream("live") // lingers for a second
+	if pub, err := a.hub.Publish("live", []media.Track{h264}, media.Origin{}); err != nil {
+		t.Fatal(err)
+	} else {
+		pub.End()
+	}
+	select {
+	case <-v.st.Done():
+	case <-time.After(testTimeout):
+		t.Error("the stream at c does not end with the owner's")
+	}
+}
+
+func TestTracksChange(t *testing.T) {
+	a, _, c := chain(t)
+	stop := a.film("live")
+	v := c.view("a/live")
+	v.watch(50)
+	stop()
+	same := media.Track{Kind: "video", Lines: append([]string{}, h264.Lines...)}
+	same.Lines[2] += ";sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg=="
+	stop = a.film("live", same)
+	v.watch(200)
+	if got := v.st.Tracks()[0].Lines[2]; got != same.Lines[2] {
+		t.Errorf("fmtp at c = %q, want %q", got, same.Lines[2])
+	}
+	stop()
+	a.film("live", h264, opus)
+	select {
+	case <-v.st.Done():
+	case <-time.After(testTimeout):
+		t.Fatal("the stream at c goes on with other tracks")
+	}
+	again := c.view("a/live")
+	again.watch(50)
+	if n := len(again.st.Tracks()); n != 2 {
+		t.Errorf("%d tracks, want 2", n)
+	}
+}
+
+func TestTampering(t *testing.T) {
+	a, b, c := chain(t)
+	b.node.spoil = func(chunk []byte) []byte {
+		chunk[len(chunk)/2] ^= 1
+		return chunk
+	}
+	a.film("live")
+	began := time.Now()
+	if st, err := c.open("a/live"); err == nil {
+		v := &viewer{t: t, st: st, sub: st.Subscribe(media.SubscribeOptions{}), seq: make(map[int]uint16)}
+		defer v.sub.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if pkts, err := v.sub.Next(ctx); err == nil {
+			t.Errorf("%d packets came through a gateway that tampers", len(pkts))
+		}
+	}
+	t.Logf("opened after %v", time.Since(began))
+	if !strings.Contains(c.log.String(), `"peer banned" part=overlay peer=b`) {
+		t.Errorf("c has not banned b:\n%s", c.log)
+	}
+	if c.node.link(b.id.ID) != nil {
+		t.Error("c has a link to a banned peer")
+	}
+}

@@ -1,0 +1,114 @@
+package overlay
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"peergate/media"
+	"peergate/overlay/p2p"
+	"peergate/overlay/swarm"
+)
+
+// Status is what a node does now.
+type Status struct {
+	ID       string
+	Peers    []PeerStatus // sorted by name
+	Channels []ChannelStatus
+	In, Out  uint64 // bytes on streams to peers, before encryption, since the start
+}
+
+// PeerStatus tells of a listed peer.
+type PeerStatus struct {
+	Name      string
+	ID        string
+	Connected bool
+	Remote    string        // address, when connected
+	Version   string        // of its program
+	RTT       time.Duration // 0 unknown
+	Err       string        // why it cannot be reached, when that is known
+}
+
+// ChannelStatus tells of a channel that this gateway carries.
+type ChannelStatus struct {
+	Owner    string       // petname, or the end of the ID
+	Name     media.Name   // at the owner
+	Own      bool         // this gateway is the owner
+	As       []media.Name // names under which it is published here
+	Parents  []string
+	Children []string
+	In, Out  uint64 // bytes of chunks
+	Swarm    swarm.Stats
+}
+
+// Status returns the present state.
+func (n *Node) Status() Status {
+	h := n.host.Stats()
+	s := Status{ID: string(n.ID()), In: h.In, Out: h.Out}
+	for _, p := range n.book.all() {
+		ps := PeerStatus{Name: p.name, ID: string(p.id)}
+		if l := n.link(p.id); l != nil {
+			ps.Connected, ps.Remote, ps.Version, ps.RTT = true, l.stream.Remote(), l.version, time.Duration(l.rtt.Load())
+		} else if err := p.fault(); err != nil {
+			ps.Err = err.Error()
+		}
+		s.Peers = append(s.Peers, ps)
+	}
+	for _, ch := range n.allChannels() {
+		s.Channels = append(s.Channels, ch.status())
+	}
+	slices.SortFunc(s.Channels, func(a, b ChannelStatus) int {
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
+	})
+	return s
+}
+
+// status returns what the loop has last told.
+func (ch *channel) status() ChannelStatus {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	s := ch.state
+	s.Owner, s.Name, s.Own = ch.n.book.name(ch.owner), ch.name, ch.source != nil
+	s.In, s.Out = ch.in.Load(), ch.out.Load()
+	return s
+}
+
+// errOrphan ends a channel whose owner does not come back.
+var errOrphan = errors.New("nobody brings the channel any more")
+
+// look is what the loop does every second: it tells its state, and sees to what no event tells.
+func (ch *channel) look() {
+	st := ch.machine.Stats()
+	s := ChannelStatus{Swarm: st}
+	for _, id := range st.Parents {
+		s.Parents = append(s.Parents, ch.n.book.name(p2p.ID(id)))
+	}
+	for _, id := range st.Children {
+		s.Children = append(s.Children, ch.n.book.name(p2p.ID(id)))
+	}
+	for name, out := range ch.outs.byKey {
+		if out.pub != nil {
+			s.As = append(s.As, name)
+		}
+	}
+	ch.mu.Lock()
+	ch.state = s
+	ch.mu.Unlock()
+	now := time.Now()
+	ch.limit(now)
+	if ch.source != nil {
+		if ch.source.idle(len(st.Children), ch.n.options().Conf.IdleAfter) {
+			ch.giveUp(errIdle)
+		}
+		return
+	}
+	ch.demands()
+	ch.outs.look(now)
+	if !ch.lost.IsZero() {
+		ch.search(searchAgain)
+		if now.Sub(ch.lost) > orphanFor {
+			ch.giveUp(errOrphan)
+		}
+	}
+}
