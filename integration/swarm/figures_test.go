@@ -1,0 +1,141 @@
+//go:build integration
+
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// settle is how long packets of a window may still come in when it is over.
+const settle = 3 * time.Second
+
+// figures are what a swarm is measured by, over the packets sent in a window of time.
+type figures struct {
+	readers  int
+	packets  int     // that readers should have got
+	payload  float64 // bit/s of RTP, headers included
+	egress   float64 // owner's bytes on the wire, over the payload
+	intake   float64 // a member's mean bytes from the wire, over the payload: headers, control and duplicates
+	p50, p99 time.Duration
+	late1    float64 // share of packets that came more than 1 s after they were sent, or never
+	late2    float64 // the same for 2 s
+	lost     float64 // never
+	worst    string  // reader with the most at late2
+	cpu      float64 // of all gateways, in ms a Mbit that members got
+}
+
+// String is one line for the log of a test.
+func (f *figures) String() string {
+	return fmt.Sprintf("%d players, %.2f Mbit/s: egress %.2f, intake %.3f of the payload; delay p50 %v p99 %v; "+
+		"late at 1 s %.3f %%, at 2 s %.3f %%, never %.3f %% (worst %s) of %d; CPU %.1f ms/Mbit",
+		f.readers, f.payload/1e6, f.egress, f.intake, f.p50.Round(time.Millisecond), f.p99.Round(time.Millisecond),
+		100*f.late1, 100*f.late2, 100*f.lost, f.worst, f.packets, f.cpu)
+}
+
+// mark is a moment of a stage, between which and another one figures are taken.
+type mark struct {
+	at             time.Time
+	packet         int
+	owner, members int64 // bytes sent, bytes received
+	cpu            time.Duration
+}
+
+func (s *stage) mark() mark {
+	s.t.Helper()
+	m := mark{at: time.Now(), packet: s.camera.next(), owner: s.sites[0].host.Access.Sent().Bytes}
+	for _, a := range s.members() {
+		m.members += a.host.Access.Received().Bytes
+	}
+	for _, a := range s.alive() {
+		m.cpu += a.Process().CPUTime(s.t)
+	}
+	return m
+}
+
+// measure lets the swarm go on for a while and returns the figures of that time for the players at these sites. What happens
+// meanwhile may be done by f.
+func (s *stage) measure(d time.Duration, sites []*site, f func()) figures {
+	s.t.Helper()
+	from := s.mark()
+	if f != nil {
+		f()
+	}
+	s.wait(d - time.Since(from.at))
+	to := s.mark()
+	s.wait(settle)
+	return s.figures(from, to, sites)
+}
+
+func (s *stage) figures(from, to mark, sites []*site) figures {
+	s.t.Helper()
+	n := to.packet - from.packet
+	bytes := float64(s.bytes(from.packet, to.packet))
+	took := to.at.Sub(from.at).Seconds()
+	f := figures{
+		readers: len(sites), packets: n * len(sites), payload: 8 * bytes / took,
+		egress: float64(to.owner-from.owner) / bytes,
+		intake: float64(to.members-from.members) / float64(len(s.members())) / bytes,
+		cpu:    (to.cpu - from.cpu).Seconds() * 1000 / (8 * bytes / 1e6 * float64(len(s.members()))),
+	}
+	var delays []time.Duration
+	var late1, late2, lost, most int
+	for _, a := range sites {
+		before := late2
+		for i, at := range a.reader.when(from.packet, to.packet) {
+			d := at.Sub(s.camera.at(from.packet + i))
+			switch {
+			case at.IsZero():
+				lost++
+				late1, late2 = late1+1, late2+1
+				continue
+			case d > 2*time.Second:
+				late1, late2 = late1+1, late2+1
+			case d > time.Second:
+				late1++
+			}
+			delays = append(delays, d)
+		}
+		if late2-before > most {
+			most, f.worst = late2-before, a.Name
+		}
+	}
+	f.late1, f.late2, f.lost = share(late1, f.packets), share(late2, f.packets), share(lost, f.packets)
+	f.p50, f.p99 = percentile(delays, 0.5), percentile(delays, 0.99)
+	return f
+}
+
+// bytes returns the RTP bytes of packets from one number up to another, which the owner's side of the camera knows.
+func (s *stage) bytes(from, to int) int {
+	return s.camera.bytes(to) - s.camera.bytes(from)
+}
+
+func share(part, whole int) float64 { return float64(part) / float64(max(whole, 1)) }
+
+// percentile sorts the durations and returns the one below which a share p of them is.
+func percentile(all []time.Duration, p float64) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[int(p*float64(len(all)-1))]
+}
+
+// joins returns the median and the 95th percentile of what players waited for their first packet.
+func joins(sites []*site) (p50, p95 time.Duration) {
+	var all []time.Duration
+	for _, a := range sites {
+		all = append(all, a.reader.join)
+	}
+	return percentile(all, 0.5), percentile(all, 0.95)
+}
+
+// atMost fails the test when a figure is above its target.
+func atMost[T float64 | time.Duration](t *testing.T, what string, got, most T) {
+	t.Helper()
+	if got > most {
+		t.Errorf("%s is %v, want at most %v", what, got, most)
+	}
+}
