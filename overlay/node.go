@@ -82,6 +82,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	}
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
+		BBR: o.Conf.Congestion == conf.CongestionBBR,
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},

@@ -36,6 +36,7 @@ type Options struct {
 	Allow    func(ID) bool        // who may connect and be dialled; called often and concurrently
 	Handlers map[Protocol]Handler // what peers may open
 	UserTag  string               // name and version of the program, told to peers
+	BBR      bool                 // ask for BBR as the congestion control of TCP connections
 }
 
 // Host is this gateway's place in the overlay: it listens, dials and serves streams. It is safe for concurrent use.
@@ -114,7 +115,7 @@ func (h *Host) listen() (host.Host, error) {
 		libp2p.UserAgent(h.o.UserTag),
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.Transport(newTCP),
+		libp2p.Transport(newTCP(h.o.BBR)),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.ConnectionGater(&gater{h.o.Allow, h.refused}),
 		libp2p.ResourceManager(bounds),

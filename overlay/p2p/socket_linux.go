@@ -16,10 +16,12 @@ const (
 	unsent = 128 << 10
 )
 
-// tuneSocket asks for what suits live media. What the kernel does not grant is done without.
-func tuneSocket(_, _ string, c syscall.RawConn) error {
+// tuneSocket asks for what suits live media, BBR only if it is wanted. What the kernel does not grant is done without.
+func tuneSocket(c syscall.RawConn, bbr bool) error {
 	return c.Control(func(fd uintptr) {
-		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
+		if bbr {
+			_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
+		}
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 	})
 }

@@ -16,7 +16,7 @@ func TestAcceptedSocketsAreTuned(t *testing.T) {
 		t.Fatal(err)
 	}
 	granted := strings.Contains(string(b), congestion)
-	l, err := listenTuned(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := listenTuned(t.Context(), "tcp", "127.0.0.1:0", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,4 +5,4 @@ package p2p
 import "syscall"
 
 // tuneSocket does nothing where the kernel's way to choose a congestion control is unknown.
-func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }
+func tuneSocket(_ syscall.RawConn, _ bool) error { return nil }

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"net"
+	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/transport"
@@ -16,13 +17,17 @@ import (
 type tcpTransport struct {
 	*tcp.TcpTransport
 	upgrader transport.Upgrader
+	bbr      bool
 }
 
-func newTCP(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
-	d := &net.Dialer{Control: tuneSocket}
-	t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
-		func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
-	return &tcpTransport{t, u}, err
+// newTCP returns the constructor of the transport, as libp2p wants it.
+func newTCP(bbr bool) func(transport.Upgrader, network.ResourceManager) (*tcpTransport, error) {
+	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
+		d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return tuneSocket(c, bbr) }}
+		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
+			func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
+		return &tcpTransport{t, u, bbr}, err
+	}
 }
 
 // Listen accepts connections at the address.
@@ -31,7 +36,7 @@ func (t *tcpTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listenTuned(context.Background(), network, address)
+	l, err := listenTuned(context.Background(), network, address, t.bbr)
 	if err != nil {
 		return nil, err
 	}
@@ -44,15 +49,18 @@ func (t *tcpTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
 }
 
 // tunedListener tunes what it accepts: the kernel hands the congestion control on, but not all options.
-type tunedListener struct{ *net.TCPListener }
+type tunedListener struct {
+	*net.TCPListener
+	bbr bool
+}
 
-func listenTuned(ctx context.Context, network, address string) (net.Listener, error) {
-	lc := net.ListenConfig{Control: tuneSocket}
+func listenTuned(ctx context.Context, network, address string, bbr bool) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return tuneSocket(c, bbr) }}
 	l, err := lc.Listen(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return tunedListener{l.(*net.TCPListener)}, nil
+	return tunedListener{l.(*net.TCPListener), bbr}, nil
 }
 
 func (l tunedListener) Accept() (net.Conn, error) {
@@ -61,7 +69,7 @@ func (l tunedListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if raw, err := c.SyscallConn(); err == nil {
-		_ = tuneSocket("", "", raw)
+		_ = tuneSocket(raw, l.bbr)
 	}
 	return c, nil
 }
