@@ -19,7 +19,7 @@ const testTimeout = 20 * time.Second
 
 // gateway is a hub with a node, over real sockets of loopback.
 type gateway struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	id   p2p.Identity
 	hub  *media.Hub
@@ -50,7 +50,7 @@ func (j *journal) String() string {
 }
 
 // newGateway makes a gateway that does not run yet.
-func newGateway(t *testing.T, name string) *gateway {
+func newGateway(t testing.TB, name string) *gateway {
 	t.Helper()
 	id, err := p2p.NewIdentity()
 	if err != nil {
@@ -212,7 +212,7 @@ func (c *camera) picture() {
 
 // viewer reads a stream and checks that packets come in order.
 type viewer struct {
-	t   *testing.T
+	t   testing.TB
 	st  *media.Stream
 	sub *media.Subscription
 	seq map[int]uint16
@@ -282,7 +282,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // chain makes three gateways: c knows only the middle one's address, a does not list c.
-func chain(t *testing.T) (a, b, c *gateway) {
+func chain(t testing.TB) (a, b, c *gateway) {
 	t.Helper()
 	a, b, c = newGateway(t, "a"), newGateway(t, "b"), newGateway(t, "c")
 	a.knowsAt(b).start()
