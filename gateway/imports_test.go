@@ -29,6 +29,7 @@ var ours = []rule{
 	{"rtsp/**", []string{"conf", "media", "rtsp/**"}},
 	{"overlay/chunk", []string{"media"}},
 	{"overlay/swarm", []string{"media"}},
+	{"overlay/swarm/sim/**", []string{"overlay/swarm/**"}},
 	{"overlay/access", []string{"media"}},
 	{"overlay/ledger", []string{"overlay/chunk"}},
 	{"overlay/p2p", []string{"conf"}},

@@ -70,6 +70,9 @@ func run(ctx context.Context, file string, logTo io.Writer) error {
 		return nil
 	}
 	r.log.Info("gateway begins", "peer", string(g.id.ID), "file", file)
+	if len(cfg.Users) == 0 {
+		r.log.Info("no users are listed: anybody may read, and publish from this machine")
+	}
 	ends, hup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
