@@ -30,9 +30,10 @@ type conn struct {
 	link          *delivery.Link
 	log           *slog.Logger
 
-	began  atomic.Int64 // when the message that is being read began, in Unix nanoseconds; 0 between messages
-	heard  atomic.Int64 // when the last message ended
-	halved atomic.Bool  // half of a tunnel: the other one has not come
+	began   atomic.Int64 // when the message that is being read began, in Unix nanoseconds; 0 between messages
+	heard   atomic.Int64 // when the last message ended
+	halved  atomic.Bool  // the GET of a tunnel whose POST has not come
+	posting atomic.Bool  // the POST of a tunnel
 
 	// The fields below belong to the goroutine that reads.
 	tunnelled bool // requests come through an HTTP tunnel
@@ -42,6 +43,7 @@ type conn struct {
 	mu       sync.Mutex // guards the fields below; taken inside a session's
 	channels map[uint8]channel
 	sessions map[*session]struct{} // that were used over this connection
+	posts    map[*conn]struct{}    // of a tunnel
 	closed   bool
 }
 
@@ -56,6 +58,7 @@ func newConn(s *Server, id uint64, nc net.Conn, remote, local netip.AddrPort) *c
 	c := &conn{
 		srv: s, id: id, nc: nc, remote: remote, local: local, log: s.log.With("remote", remote.String()),
 		keys: make(map[string]*trackKeys), channels: make(map[uint8]channel), sessions: make(map[*session]struct{}),
+		posts: make(map[*conn]struct{}),
 	}
 	c.heard.Store(time.Now().UnixNano())
 	return c
@@ -198,6 +201,9 @@ func (c *conn) attached() []*session {
 func (c *conn) abandon() {
 	c.mu.Lock()
 	c.closed = true
+	for post := range c.posts {
+		post.close()
+	}
 	c.mu.Unlock()
 	for _, ses := range c.attached() {
 		ses.lose(c)
@@ -211,6 +217,9 @@ func (c *conn) tick(now time.Time) {
 		c.log.Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
 		c.close()
 		return
+	}
+	if c.posting.Load() {
+		return // its GET knows
 	}
 	idle := now.Sub(time.Unix(0, c.heard.Load()))
 	if c.halved.Load() && idle > set.HeaderTimeout || idle > set.SessionTimeout && len(c.attached()) == 0 {

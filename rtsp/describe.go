@@ -32,7 +32,7 @@ func (q *request) describe(ctx context.Context) (*wire.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	tracks := q.conn.srv.described(ctx, st)
+	tracks := describedTracks(ctx, st)
 	a := &wire.Response{Status: 200}
 	a.Header.Add("Content-Type", sdpType)
 	a.Header.Add("Content-Base", q.contentBase())

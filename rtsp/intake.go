@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type intake struct {
 	index atomic.Int32 // of the track in the stream
 	rate  float64      // timestamps a second
 	own   uint32       // SSRC of this receiver
+	fit   *fitter
 
 	mu       sync.Mutex // guards the fields below
 	ssrc     uint32
@@ -39,12 +41,12 @@ type intake struct {
 	at       time.Time // when that came
 }
 
-func newIntake(t *media.Track) *intake {
+func newIntake(t *media.Track, log *slog.Logger) *intake {
 	rate := t.ClockRate()
 	if rate <= 0 {
 		rate = 90000 // as for video (RFC 3551 §5)
 	}
-	return &intake{rate: float64(rate), own: rand.Uint32()}
+	return &intake{rate: float64(rate), own: rand.Uint32(), fit: newFitter(t, log)}
 }
 
 // received counts an RTP packet (RFC 3550 §A.1, §A.8).

@@ -53,14 +53,22 @@ func (q *request) play(ctx context.Context) (*wire.Response, error) {
 }
 
 // newPlayer makes the player of the tracks that were set up.
-func (ses *session) newPlayer() *delivery.Player {
+func (ses *session) newPlayer() sending {
 	o := delivery.PlayerOptions{Stream: ses.stream, CNAME: ses.cname, Ended: ses.playerEnded}
 	ses.mu.Lock()
+	var g *group
 	for _, l := range ses.legs {
-		o.Outlets = append(o.Outlets, l.outlet(ses.conn))
+		if g = l.group; g == nil {
+			o.Outlets = append(o.Outlets, l.outlet(ses.conn))
+		}
 	}
 	ses.mu.Unlock()
-	player := ses.srv.sender.Player(o)
+	var player sending
+	if g != nil {
+		player = &share{g: g, ended: ses.playerEnded}
+	} else {
+		player = ses.srv.sender.Player(o)
+	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	ses.player = player

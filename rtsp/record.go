@@ -60,7 +60,7 @@ func (ses *session) publish(l *leg, rtcp bool, b []byte, now time.Time) {
 		return
 	}
 	l.intake.received(b, now)
-	_ = pub.WriteRTP(track, b, now)
+	l.intake.fit.fit(b, func(b []byte) { _ = pub.WriteRTP(track, b, now) })
 }
 
 // sendReports sends receiver reports to a publisher when they are due (RFC 3550 §6.2).

@@ -171,7 +171,7 @@ func (q *request) finish(a *wire.Response) []byte {
 		h.Add("CSeq", v)
 	}
 	h.Add("Server", serverName)
-	h.Add("Date", time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+	h.Add("Date", date())
 	if v := q.Header.Get("Timestamp"); v != "" {
 		h.Add("Timestamp", v)
 	}
@@ -181,3 +181,6 @@ func (q *request) finish(a *wire.Response) []byte {
 	a.Header = append(h, a.Header...)
 	return a.Append(nil)
 }
+
+// date is the header Date (RFC 2326 §12.17).
+func date() string { return time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }

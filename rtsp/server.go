@@ -38,12 +38,12 @@ type Server struct {
 	over     chan *session // whose player has ended by itself; when full, the sweep finds them within a second
 	ports    *ports
 	versions *versions
-	params   *params
 
 	mu        sync.Mutex // guards the fields below
 	users     *auth.Users
 	addr      net.Addr
 	sockets   sockets
+	groups    *groups
 	conns     map[*conn]struct{}
 	lastConn  uint64
 	addresses map[netip.Addr]int // connections
@@ -66,7 +66,7 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 	s := &Server{
 		hub: hub, log: log, users: users, data: data, ready: make(chan struct{}), over: make(chan *session, 64),
 		sender: delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
-		ports:  newPorts(), versions: newVersions(), params: newParams(),
+		ports:  newPorts(), versions: newVersions(),
 		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]int),
 		sessions: make(map[string]*session), tunnels: make(map[string]*tunnel),
 	}
@@ -114,12 +114,17 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer sk.close()
+	gs, err := openGroups(cfg.Multicast, s.sender)
+	if err != nil {
+		return err
+	}
+	defer gs.close()
 	secure, err := s.listenTLS(ctx)
 	if err != nil {
 		return err
 	}
 	defer secure.close()
-	s.open(plain.Addr(), sk)
+	s.open(plain.Addr(), sk, gs)
 
 	g, ctx := errgroup.WithContext(ctx)
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -154,10 +159,10 @@ func (s *Server) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (s *Server) open(addr net.Addr, sk sockets) {
+func (s *Server) open(addr net.Addr, sk sockets, gs *groups) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addr, s.sockets = addr, sk
+	s.addr, s.sockets, s.groups = addr, sk, gs
 	close(s.ready)
 	s.log.Info("listening", "remote", addr.String())
 }

@@ -71,7 +71,7 @@ type session struct {
 	state  state
 	legs   []*leg // the tracks that were set up, in that order
 	ended  bool
-	player *delivery.Player
+	player sending
 	began  time.Time // the first PLAY
 	left   time.Time // when the stream ended
 	report time.Time // when the next receiver reports are due
@@ -221,10 +221,13 @@ func (ses *session) take(l *leg, rtcp bool, b []byte, now time.Time) {
 	case ses.announce != nil:
 		ses.publish(l, rtcp, b, now)
 	case rtcp:
-		ses.mu.Lock()
-		player := ses.player
-		ses.mu.Unlock()
-		if player != nil {
+		if l.seal != nil {
+			var err error
+			if b, err = l.seal.open(b); err != nil {
+				return
+			}
+		}
+		if player, ok := ses.playerNow().(*delivery.Player); ok {
 			player.Reported(l.track, b, now)
 		}
 	}
@@ -269,7 +272,9 @@ func (ses *session) due(now time.Time) (why error, hangUp bool) {
 			return *gone, true
 		}
 		ses.state, ses.left = finished, now
-		ses.log.Info("stream ended for its player")
+	}
+	if ses.state == ready && ses.stream != nil && isDone(ses.stream.Done()) { // a paused player is told by nobody
+		ses.state, ses.left = finished, now
 	}
 	switch pub := ses.pub.Load(); {
 	case !ses.left.IsZero() && now.Sub(ses.left) > farewellTime:
@@ -361,7 +366,7 @@ func (ses *session) end(why error) {
 	}
 }
 
-func (ses *session) playerNow() *delivery.Player {
+func (ses *session) playerNow() sending {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	return ses.player

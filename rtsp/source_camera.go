@@ -104,7 +104,7 @@ func (c *camera) pull(ctx context.Context, begin begin) error {
 	if err := client.SetupAll(desc.BaseURL, medias); err != nil {
 		return err
 	}
-	r := newRelay(len(medias))
+	r := newRelay(tracks, c.log)
 	index := make(map[*description.Media]int)
 	for i, m := range medias {
 		index[m] = i

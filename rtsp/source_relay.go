@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ var errBye = errors.New("said goodbye")
 // the stream is published waits.
 type relay struct {
 	bye chan struct{} // closed when the source has ended all tracks
+	fit []*fitter     // by track
 
 	mu    sync.Mutex // guards the fields below
 	pub   *media.Publisher
@@ -40,8 +42,12 @@ type arrival struct {
 	at     time.Time
 }
 
-func newRelay(tracks int) *relay {
-	return &relay{bye: make(chan struct{}), heard: time.Now(), left: make([]bool, tracks)}
+func newRelay(tracks []media.Track, log *slog.Logger) *relay {
+	r := &relay{bye: make(chan struct{}), heard: time.Now(), left: make([]bool, len(tracks))}
+	for i := range tracks {
+		r.fit = append(r.fit, newFitter(&tracks[i], log))
+	}
+	return r
 }
 
 func (r *relay) rtp(track int, pkt *rtp.Packet) {
@@ -49,7 +55,8 @@ func (r *relay) rtp(track int, pkt *rtp.Packet) {
 	if err != nil {
 		return
 	}
-	r.write(arrival{track: track, data: b, at: time.Now()})
+	at := time.Now()
+	r.fit[track].fit(b, func(b []byte) { r.write(arrival{track: track, data: b, at: at}) })
 }
 
 func (r *relay) rtcp(track int, pkt rtcp.Packet) {

@@ -15,7 +15,7 @@ import (
 
 // TestRelayKeepsWhatComesEarly publishes what a camera sends before it has answered PLAY, in order and with its clock.
 func TestRelayKeepsWhatComesEarly(t *testing.T) {
-	r := newRelay(1)
+	r := newRelay([]media.Track{videoTrack}, slog.New(slog.DiscardHandler))
 	wall := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r.rtcp(0, &rtcp.SenderReport{SSRC: 7, NTPTime: media.NTP(wall), RTPTime: 1000})
 	send := func(seq uint16) {
@@ -43,7 +43,7 @@ func TestRelayKeepsWhatComesEarly(t *testing.T) {
 
 func TestRelayEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRelay(2)
+		r := newRelay([]media.Track{videoTrack, videoTrack}, slog.New(slog.DiscardHandler))
 		begun := time.Now()
 		time.AfterFunc(3*time.Second, func() { r.rtp(1, &rtp.Packet{Header: rtp.Header{Version: 2}}) })
 		if err := r.silent(t.Context(), 5*time.Second); err == nil || time.Since(begun) != 8*time.Second {

@@ -13,10 +13,10 @@ import (
 
 // leg is a track that was set up, and the way of its packets.
 type leg struct {
-	track    int    // of the stream, or of the announcement
-	url      string // of SETUP, for RTP-Info
-	resource string // likewise, without scheme and host
-	seal     delivery.Sealer
+	track    int     // of the stream, or of the announcement
+	url      string  // of SETUP, for RTP-Info
+	resource string  // likewise, without scheme and host
+	seal     *sealer // of a player with SRTP, else nil
 
 	// Over UDP:
 	pair      *pair          // of the server
@@ -132,6 +132,9 @@ func (q *request) settle(ses *session, track int, mode string) (*wire.Response, 
 		ses.end(errConnection)
 		return nil, refuse(454, "the session has ended")
 	}
+	if l.seal != nil {
+		delete(q.conn.keys, q.keyName(track))
+	}
 	a := &wire.Response{Status: 200}
 	a.Header.Add("Transport", t.String())
 	return a, nil
@@ -153,7 +156,7 @@ func (ses *session) settle(l *leg, c *conn) bool {
 }
 
 // replace puts a leg into the list; it returns a player that knows only the old ones.
-func (ses *session) replace(l *leg) (ok bool, player *delivery.Player) {
+func (ses *session) replace(l *leg) (ok bool, player sending) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	if ses.ended {
@@ -175,7 +178,7 @@ func (q *request) choose(ses *session, track int, mode string) (*leg, wire.Trans
 	for _, t := range wire.ParseTransports(q.Header.Values("Transport")) {
 		l := &leg{track: track, url: q.trackURL(), resource: resource(q.url)}
 		if ses.announce != nil {
-			l.intake = newIntake(&ses.announce.desc.Tracks[track])
+			l.intake = newIntake(&ses.announce.desc.Tracks[track], ses.log)
 		}
 		if q.secureTransport(l, &t) && q.route(ses, l, &t) && ses.agrees(l) {
 			t.Mode, t.Append = mode, false
@@ -287,7 +290,10 @@ func (q *request) routeUDP(l *leg, t *wire.Transport) bool {
 
 // outlet returns the way of a leg as delivery wants it.
 func (l *leg) outlet(c *conn) delivery.Outlet {
-	o := delivery.Outlet{Track: l.track, Seal: l.seal}
+	o := delivery.Outlet{Track: l.track}
+	if l.seal != nil {
+		o.Seal = l.seal
+	}
 	if l.conn != nil {
 		o.Link, o.RTPChannel, o.RTCPChannel = l.conn.link, l.channel, l.rtcpChannel
 		return o

@@ -2,11 +2,209 @@ package rtsp
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"io"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"peergate/rtsp/wire"
 )
 
-type tunnel struct{}
+// tunnelType is the media type of RTSP over HTTP.
+const tunnelType = "application/x-rtsp-tunnelled"
 
-func (c *conn) serveHTTP(ctx context.Context, m *wire.Request, r *wire.Reader) { _ = io.EOF }
+// maxCookie bounds the name of a tunnel in bytes; clients use 15 to 24.
+const maxCookie = 256
+
+// tunnel is RTSP over HTTP as QuickTime made it, for clients that are let out to the web alone. What the server sends
+// comes as the endless answer to a GET; what the client sends is, in base64, the endless body of a POST with the same
+// x-sessioncookie, which is never answered. The client may end the POST and make another.
+//
+//	client ──GET──► conn, serves the requests     ◄─ pipe ◄─ base64 ─◄ POST ── client
+//	       ◄──────── answers, packets
+type tunnel struct {
+	down *conn // of the GET
+	in   *io.PipeReader
+	feed *io.PipeWriter
+}
+
+// serveHTTP serves the one HTTP request of a connection.
+func (c *conn) serveHTTP(ctx context.Context, m *wire.Request, r *wire.Reader) {
+	cookie := m.Header.Get("x-sessioncookie")
+	switch {
+	case cookie == "" || len(cookie) > maxCookie:
+		c.refuseHTTP(m, 400, "this port speaks RTSP: open rtsp:// instead of http://")
+	case c.tunnelled:
+		c.refuseHTTP(m, 400, "a tunnel in a tunnel")
+	case m.Method == "GET":
+		c.serveGet(ctx, m, r, cookie)
+	case m.Method == "POST":
+		c.servePost(m, r, cookie)
+	default:
+		c.refuseHTTP(m, 405, "a tunnel is made of GET and POST")
+	}
+}
+
+// httpAnswer begins an answer of the tunnel.
+func httpAnswer(m *wire.Request, status int) *wire.Response {
+	a := &wire.Response{Proto: m.Proto, Status: status}
+	a.Header.Add("Server", serverName)
+	a.Header.Add("Connection", "close")
+	a.Header.Add("Date", date())
+	a.Header.Add("Cache-Control", "no-store")
+	a.Header.Add("Pragma", "no-cache")
+	return a
+}
+
+func (c *conn) refuseHTTP(m *wire.Request, status int, text string) {
+	c.log.Info("request refused", "err", text)
+	a := httpAnswer(m, status)
+	if status == 405 {
+		a.Header.Add("Allow", "GET, POST")
+	}
+	a.Header.Add("Content-Type", "text/plain; charset=utf-8")
+	a.Body = []byte(text + "\r\n")
+	_ = c.send(a.Append(nil)) // the connection ends in any case
+}
+
+// serveGet serves the requests that come through the tunnel until one of both ends.
+func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, cookie string) {
+	t := &tunnel{down: c}
+	t.in, t.feed = io.Pipe()
+	if !c.srv.addTunnel(cookie, t) {
+		c.refuseHTTP(m, 400, "this x-sessioncookie is in use")
+		return
+	}
+	defer c.srv.dropTunnel(cookie)
+	c.tunnelled = true
+	c.halved.Store(true)
+	a := httpAnswer(m, 200)
+	a.Header.Add("Content-Type", tunnelType)
+	if c.send(a.Append(nil)) != nil {
+		return
+	}
+	var g errgroup.Group
+	g.Go(func() error { // the client says nothing more here, but ends it
+		_, err := io.Copy(io.Discard, r.Buffered())
+		return t.feed.CloseWithError(err) // nil is io.EOF
+	})
+	c.serve(ctx, wire.NewReader(t.in, c.beginMessage))
+	t.in.Close() // a POST ends
+	c.abandon()
+	c.flushFor(flushTime)
+	c.close() // and the goroutine
+	_ = g.Wait()
+}
+
+// servePost takes what the client sends until it ends the POST or its tunnel has ended. Content-Length is not heeded:
+// ffmpeg, VLC and GStreamer promise 32767 bytes and send on.
+func (c *conn) servePost(m *wire.Request, r *wire.Reader, cookie string) {
+	t := c.srv.tunnel(cookie)
+	if t == nil || t.down.remote.Addr() != c.remote.Addr() || t.down.secure != c.secure {
+		c.refuseHTTP(m, 404, "no GET with this x-sessioncookie has come before")
+		return
+	}
+	t.down.halved.Store(false)
+	if !t.down.carry(c) {
+		return
+	}
+	c.posting.Store(true)
+	defer t.down.drop(c)
+	_, err := io.Copy(t.feed, &base64Reader{from: r.Buffered()})
+	if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		c.log.Debug("connection lost", "err", err)
+	}
+}
+
+func (s *Server) addTunnel(cookie string, t *tunnel) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tunnels[cookie] != nil {
+		return false
+	}
+	s.tunnels[cookie] = t
+	return true
+}
+
+func (s *Server) dropTunnel(cookie string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tunnels, cookie)
+}
+
+func (s *Server) tunnel(cookie string) *tunnel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tunnels[cookie]
+}
+
+// carry notes a POST that brings this GET's requests, to be closed with it.
+func (c *conn) carry(post *conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.posts[post] = struct{}{}
+	return true
+}
+
+func (c *conn) drop(post *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.posts, post)
+}
+
+// base64Reader decodes base64 as it comes: each request may have been encoded by itself, so that padding stands
+// anywhere, and lines may be of any length.
+type base64Reader struct {
+	from io.Reader
+	raw  [1024]byte
+	quad [4]byte // characters of the group that has begun
+	n    int     // how many
+	out  []byte  // decoded, not read yet
+	err  error   // when out has been read
+	buf  [1024]byte
+}
+
+// Read implements io.Reader.
+func (r *base64Reader) Read(b []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		var n int
+		n, r.err = r.from.Read(r.raw[:])
+		r.out = r.buf[:0]
+		for _, ch := range r.raw[:n] {
+			if err := r.take(ch); err != nil {
+				r.err = err
+				break
+			}
+		}
+	}
+	n := copy(b, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// take takes one character.
+func (r *base64Reader) take(ch byte) error {
+	if ch == '\r' || ch == '\n' || ch == ' ' || ch == '\t' {
+		return nil
+	}
+	r.quad[r.n] = ch
+	if r.n++; r.n < len(r.quad) {
+		return nil
+	}
+	r.n = 0
+	var dst [3]byte
+	n, err := base64.StdEncoding.Decode(dst[:], r.quad[:])
+	if err != nil {
+		return errors.New("tunnel: " + strings.TrimSpace(err.Error()))
+	}
+	r.out = append(r.out, dst[:n]...)
+	return nil
+}
