@@ -33,7 +33,7 @@ func (s *Swarm) arrived(ev Arrived) {
 		}
 		return
 	}
-	if s.win.held > 0 && ev.Seq > s.win.end()+maxJump {
+	if len(s.win.chunks) > 0 && ev.Seq > s.win.end()+maxJump {
 		s.restart(ev.Seq)
 	} else if c != nil {
 		s.settled(c, p, ev.Repair)
@@ -98,6 +98,9 @@ func (s *Swarm) produced(ev Produced) {
 		s.stats.Stale++
 		return
 	}
+	if len(s.win.chunks) > 0 && ev.Seq > s.win.end()+maxJump {
+		s.restart(ev.Seq)
+	}
 	s.rate.add(ev.Size, s.now)
 	s.hold(ev.Seq, chunkState{key: ev.Key, vital: ev.Vital, size: ev.Size, wall: ev.Wall, arrived: s.now})
 }
@@ -134,6 +137,7 @@ func (s *Swarm) advance(now time.Time) {
 func (s *Swarm) restart(seq uint64) {
 	s.forgetAll()
 	s.win = window{low: seq}
+	s.do(Forget{s.epoch, seq})
 	if s.begun {
 		s.begun, s.resume = false, s.next
 	}

@@ -11,8 +11,12 @@ func (s *Swarm) candidates(ev Candidates) {
 		}
 		p.keep = p.keep || ev.Keep
 		p.local = p.local || ev.Local
+		p.refused = 0 // who names it may know that it has become a member
 		if ev.Keep || ev.Local {
 			p.again = time.Time{}
+		}
+		if p.link == linked && !p.told && !s.owner() {
+			s.send(p, s.findMessage())
 		}
 	}
 	s.due = s.now

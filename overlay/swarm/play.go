@@ -94,7 +94,7 @@ func (s *Swarm) deadline(after uint64) time.Time {
 	if s.cfg.Steady {
 		return s.steadyAt(c)
 	}
-	if st := &s.stripes[s.next%uint64(s.k)]; !s.caught && s.next < st.live && st.parent != nil {
+	if st := &s.stripes[s.next%uint64(s.k)]; !s.caught && s.next < st.live && st.parent != nil && s.now.Sub(st.since) < catchUpFor {
 		return later(st.last, st.since).Add(maxDelay) // its parent is sending what we need to begin
 	}
 	if s.hist.n < measureChunks {

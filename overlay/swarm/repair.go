@@ -21,9 +21,13 @@ func (s *Swarm) repair() {
 			next = c
 			continue
 		}
-		if at := s.missingAt(q, next); s.now.Before(at) {
-			s.at(at)
+		due := s.missingAt(q, next)
+		if s.now.Before(due) {
+			s.at(due)
 			continue
+		}
+		if c.missed.IsZero() {
+			c.missed = s.now
 		}
 		if c.asked != nil {
 			if s.now.Before(c.until) {
@@ -32,7 +36,7 @@ func (s *Swarm) repair() {
 			}
 			s.failed(c)
 		}
-		p := s.source(q, c)
+		p := s.source(q, c, s.now.Sub(c.missed) >= guessAfter)
 		if p == nil || len(wants[p]) >= maxWant {
 			s.at(s.now.Add(minWait))
 			continue
@@ -67,7 +71,7 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	switch {
 	case st.top > q: // its parent has gone on: streams keep the order
 		return s.now
-	case q < st.live && !silent: // being caught up
+	case q < st.live && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
 		return later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
 	case next == nil:
 		return s.now.Add(longestSleep)
@@ -93,7 +97,7 @@ func (s *Swarm) failed(c *chunkState) {
 
 // source returns whom to ask for a chunk: the parent once when it has gone on without it, then who has it, the nearest
 // first, the owner last.
-func (s *Swarm) source(q uint64, c *chunkState) *peer {
+func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	st := &s.stripes[q%uint64(s.k)]
 	if p := st.parent; c.tries == 0 && p != nil && st.top > q && s.usable(p) && p.outstanding < maxAsked {
 		return p
@@ -110,7 +114,7 @@ func (s *Swarm) source(q uint64, c *chunkState) *peer {
 		case p.depth == 0:
 			e += ownerLast
 		case p.have.holds(q):
-		case p.told && p.serves != 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:
+		case guessing && p.told && p.serves != 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:
 			e += guess // its word is up to half a second old: it may have the chunk by now
 		default:
 			continue
@@ -130,6 +134,8 @@ const (
 	ownerLast = time.Second
 	// guess is what asking a peer counts that is not known to hold the chunk.
 	guess = 200 * time.Millisecond
+	// guessAfter is for how long only peers are asked that are known to hold a missing chunk.
+	guessAfter = 100 * time.Millisecond
 )
 
 // wanted answers a Want.

@@ -199,7 +199,7 @@ func (s *Swarm) Handle(ev Event, now time.Time, out *Actions) (wake time.Time) {
 	if ev != nil {
 		s.take(ev)
 	}
-	if !s.now.Before(s.due) {
+	if !s.closed && !s.now.Before(s.due) {
 		s.tick()
 	}
 	s.out = nil
@@ -244,7 +244,7 @@ func (s *Swarm) take(ev Event) {
 	}
 }
 
-// receive takes in a message of a peer.
+// receive takes in a message of a peer. Whatever a peer says of itself it says of the peer that it is.
 func (s *Swarm) receive(p *peer, m Message) {
 	switch m := m.(type) {
 	case Ack:
@@ -252,10 +252,13 @@ func (s *Swarm) receive(p *peer, m Message) {
 	case Heartbeat:
 		s.heartbeat(p, &m)
 	case Find:
+		m.Self.ID = p.id
 		s.findAsked(p, &m)
 	case Members:
+		m.Self.ID = p.id
 		s.membersTold(p, &m)
 	case Attach:
+		m.Self.ID = p.id
 		s.askedBy(p, &m)
 	case Attached:
 		s.attached(p, &m)
@@ -270,6 +273,7 @@ func (s *Swarm) receive(p *peer, m Message) {
 	case Lack:
 		s.lacked(p, &m)
 	case Report:
+		m.Self.ID = p.id
 		s.reported(p, &m)
 	case Plan:
 		s.planned(p, &m)

@@ -54,7 +54,9 @@ const (
 	// better is by how much, of the present cost, another parent must be cheaper to switch: less would flap.
 	better        = 0.2
 	optimizeEvery = 2 * time.Second // spread by a random half
-	settleAfter   = 5 * time.Second // a parent is judged only then
+	// catchUpFor bounds for how long a new parent is believed to be sending what was before.
+	catchUpFor  = 10 * time.Second
+	settleAfter = 5 * time.Second // a parent is judged only then
 	// joinPatience is how long a newcomer holds some stripes while others have no parent; then it lets go and waits.
 	joinPatience = 5 * time.Second
 	waitAgain    = 3 * time.Second

@@ -18,11 +18,12 @@ type chunkState struct {
 	wall    time.Time // owner's clock, when held
 	arrived time.Time // when held
 
-	asked *peer     // who was asked for it; nil: nobody now
-	when  time.Time // it was asked
-	until time.Time // when the answer is overdue
-	tries int
-	not   [3]*peer // who has failed to give it, the last ones
+	missed time.Time // since when it is missing
+	asked  *peer     // who was asked for it; nil: nobody now
+	when   time.Time // it was asked
+	until  time.Time // when the answer is overdue
+	tries  int
+	not    [3]*peer // who has failed to give it, the last ones
 }
 
 // window knows the chunks of an epoch from low up to the highest one that has come.

@@ -153,7 +153,7 @@ func (s *Sim) chunk(n, to *node, epoch, seq uint64, until time.Time, repair bool
 		s.push(event{at: s.now, node: n, ev: swarm.Wrote{To: to.id, Epoch: epoch, Seq: seq, Dropped: true}})
 		return
 	}
-	if epoch != s.epoch {
+	if epoch != s.epoch || seq >= uint64(len(s.chunks)) {
 		return
 	}
 	c := &s.chunks[seq]

@@ -199,11 +199,7 @@ func (s *Sim) push(e event) {
 
 // join adds a member, and its successor when it leaves.
 func (s *Sim) join() {
-	s.made++
-	n := s.add(swarm.ID(fmt.Sprintf("m%d", s.made)), s.uplink())
-	n.liar = s.rng.Float64() < s.cfg.Liars
-	n.demand(1)
-	n.handle(swarm.Candidates{Members: []swarm.Member{s.owner.member()}, Keep: true})
+	n := s.member(s.uplink())
 	if s.cfg.Churn > 0 {
 		life := time.Duration(s.rng.ExpFloat64() * float64(s.cfg.Churn))
 		graceful := s.rng.IntN(2) == 0
@@ -219,6 +215,24 @@ func (s *Sim) join() {
 			s.join()
 		})
 	}
+}
+
+// member adds a member that knows the owner.
+func (s *Sim) member(uplink float64) *node {
+	s.made++
+	n := s.add(swarm.ID(fmt.Sprintf("m%d", s.made)), uplink)
+	n.liar = s.rng.Float64() < s.cfg.Liars
+	n.demand(1)
+	n.handle(swarm.Candidates{Members: []swarm.Member{s.owner.member()}, Keep: true})
+	return n
+}
+
+// renew lets the owner begin a new epoch.
+func (s *Sim) renew() {
+	s.epoch++
+	s.chunks = nil
+	s.owner.epoch = s.epoch
+	s.owner.handle(swarm.Described{Epoch: s.epoch, Stripes: s.cfg.Stripes, Rate: s.cfg.Rate})
 }
 
 // uplink draws a class.
