@@ -68,6 +68,10 @@ func (d *decoder) errors() error {
 
 // decode reads the text onto c and reports whether it was YAML at all.
 func (d *decoder) decode(b []byte, c *Config) bool {
+	if !utf8.Valid(b) {
+		d.add(firstGarbage(b), "", "not UTF-8: save the file in that encoding")
+		return false
+	}
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	err := dec.Decode(&doc)

@@ -14,6 +14,8 @@ func TestFaults(t *testing.T) {
 		{"tab", "rtsp:\n\tlisten: x", ":2: not YAML: found character that cannot start any token"},
 		{"two documents", "log:\n---\nlog:\n", ":2: a second document begins: put all settings in one"},
 		{"broken second document", "log:\n---\n[", ":3: not YAML: did not find expected node content"},
+		{"UTF-16", "\xff\xfel\x00", ":1: not UTF-8: save the file in that encoding"},
+		{"Latin-1", "log:\n  level: \xe4\n", ":2: not UTF-8: save the file in that encoding"},
 		{"no text", "log:\n  level: \x01\n", ":2: not YAML: control characters are not allowed"},
 		{"no sections", "hello", `:1: is "hello", must have settings of the form "key: value"`},
 		{"list instead of sections", "[rtsp]", `:1: is a list, must have settings of the form "key: value"`},
@@ -163,8 +165,12 @@ func FuzzParse(f *testing.F) {
 		if !ok || len(all) == 0 {
 			t.Fatalf("Parse = %T, want Errors", err)
 		}
+		lines := 1
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} { // YAML 1.1 §4.2
+			lines += strings.Count(string(b), end)
+		}
 		for _, e := range all {
-			if e.File != "g.yml" || e.Text == "" || e.Line < 0 || e.Line > 1+strings.Count(string(b), "\n")+strings.Count(string(b), "\r") {
+			if e.File != "g.yml" || e.Text == "" || e.Line < 0 || e.Line > lines {
 				t.Fatalf("fault without its place: %#v", e)
 			}
 		}
