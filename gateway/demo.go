@@ -88,7 +88,7 @@ func newDemonstration(log *slog.Logger) (*demonstration, error) {
 	second.url, second.shows = second.at("first/demo"), "the same after one hop"
 	third.url, third.shows = third.at(string(first.id.ID)+"/demo"), "the same after two hops, by the first gateway's ID"
 	for _, s := range d.sites {
-		if err := s.build(log.With("peer", s.name)); err != nil {
+		if err := s.build(log.WithGroup(s.name)); err != nil {
 			return nil, err
 		}
 	}
