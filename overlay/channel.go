@@ -47,24 +47,24 @@ type channel struct {
 	orphan  atomic.Bool   // it was joined and has lost all parents
 
 	// The fields below are the loop's.
-	machine  *swarm.Swarm
-	acts     swarm.Actions
-	wake     time.Time
-	closed   bool
-	start    func(f func(ctx context.Context)) // runs f beside the loop until that ends
-	store    store
-	inflows  map[p2p.ID]*inflow
-	sessions map[p2p.ID]uint64    // links that the machine was told of
-	asked    map[p2p.ID]time.Time // when the descriptor was asked for
-	fresh    held                 // the chunk of the event that is being handled
-	demand   swarm.Demand
-	hold     time.Time // until when somebody may still come who has asked for the channel
-	joined   swarm.Admission
-	lost     time.Time // since when the machine has not been joined; zero while it is
-	seeking  bool
-	limited  int // bits a second that the machine may give to others
-	outs     outlets
-	source   *source // of the owner, else nil
+	machine *swarm.Swarm
+	acts    swarm.Actions
+	wake    time.Time
+	closed  bool
+	start   func(f func(ctx context.Context)) // runs f beside the loop until that ends
+	store   store
+	inflows map[p2p.ID]*inflow
+	told    map[p2p.ID]uint64    // sessions of the links that the machine was told of
+	asked   map[p2p.ID]time.Time // when the descriptor was asked for
+	fresh   held                 // the chunk of the event that is being handled
+	demand  swarm.Demand
+	hold    time.Time // until when somebody may still come who has asked for the channel
+	joined  swarm.Admission
+	lost    time.Time // since when the machine has not been joined; zero while it is
+	seeking bool
+	limited int // bits a second that the machine may give to others
+	outs    outlets
+	source  *source // of the owner, else nil
 }
 
 // description is a channel's descriptor as it was signed.
@@ -81,7 +81,7 @@ func newChannel(n *Node, d description) *channel {
 	ch := &channel{
 		n: n, id: d.Channel(), owner: owner, name: d.Name, box: newMailbox(), done: make(chan struct{}),
 		desc: &d, renewed: make(chan struct{}), outflows: make(map[p2p.ID]*outflow),
-		inflows: make(map[p2p.ID]*inflow), sessions: make(map[p2p.ID]uint64), asked: make(map[p2p.ID]time.Time),
+		inflows: make(map[p2p.ID]*inflow), told: make(map[p2p.ID]uint64), asked: make(map[p2p.ID]time.Time),
 	}
 	ch.log = n.log.With("stream", ch.localName())
 	ch.store.init()
@@ -198,13 +198,13 @@ func (ch *channel) relinked(id p2p.ID) {
 	if l != nil {
 		session = l.session
 	}
-	told := ch.sessions[id]
+	told := ch.told[id]
 	if told != 0 && told != session {
-		delete(ch.sessions, id)
+		delete(ch.told, id)
 		ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
 	}
 	if l != nil && told != session {
-		ch.sessions[id] = session
+		ch.told[id] = session
 		ch.step(swarm.LinkUp{Peer: swarm.ID(id), RTT: time.Duration(l.rtt.Load()), Local: l.stream.Local()})
 		if ch.orphan.Load() {
 			ch.search(0)

@@ -17,6 +17,9 @@ import (
 const (
 	// greetTimeout is how long a peer may take to say hello on a new control stream.
 	greetTimeout = 5 * time.Second
+	// yieldAfter is how long a control stream is still read that is not the better one of two: until then the peer has
+	// seen the other. It is longer than a question may take.
+	yieldAfter = 5 * time.Second
 	// pingEvery is the time between pings of a link. With its acknowledgement one costs about 200 bytes.
 	pingEvery = 5 * time.Second
 	// silentAfter is how long a peer may say nothing before the link is taken for dead: two pings and their answers.
@@ -48,10 +51,8 @@ type link struct {
 
 	repair *repair // the repair stream that this gateway opens
 
-	mu    sync.Mutex // guards the fields below
-	asked map[uint64]chan<- answer
-	next  uint64 // number of the next question
-	over  error  // why the link is over
+	mu   sync.Mutex // guards over
+	over error      // why the link is over
 }
 
 // send queues a control message.
@@ -106,7 +107,7 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 	}
 	l := &link{
 		peer: s.Peer(), instance: c.hello.instance, version: c.hello.version, stream: s,
-		out: newOutbox(maxOutbox), done: make(chan struct{}), asked: make(map[uint64]chan<- answer),
+		out: newOutbox(maxOutbox), done: make(chan struct{}),
 	}
 	l.repair = newRepair(n, l)
 	return l, r, nil
@@ -128,27 +129,11 @@ func (n *Node) serveControl(ctx context.Context, s *p2p.Stream) {
 	if err == nil {
 		err = n.enter(l)
 	}
-	switch {
-	case err == nil:
-		n.hold(ctx, l, r)
-	case err == errBetter:
-		n.yield(ctx, l)
-	default:
+	if err != nil {
 		s.Reset()
+		return
 	}
-}
-
-// yield keeps a stream that is not the better one open until the peer, who may not have seen the better one yet, ends it.
-func (n *Node) yield(ctx context.Context, l *link) {
-	stop := context.AfterFunc(ctx, l.stream.Reset)
-	defer stop()
-	defer l.stream.Reset()
-	_ = l.stream.SetDeadline(time.Now().Add(greetTimeout))
-	for ctx.Err() == nil {
-		if _, err := l.stream.Read(make([]byte, readBuffer)); err != nil {
-			return
-		}
-	}
+	n.hold(ctx, l, r)
 }
 
 // hold serves a link until it is over.
@@ -165,7 +150,7 @@ func (n *Node) hold(ctx context.Context, l *link, r *frameReader) {
 		})
 	}
 	end(func() error { return l.out.run(ctx, l.stream) })
-	end(func() error { return l.beat(ctx) })
+	end(func() error { return n.beat(ctx, l) })
 	end(func() error { return n.hear(ctx, l, r) })
 	g.Go(func() error {
 		l.repair.run(ctx)
@@ -174,16 +159,24 @@ func (n *Node) hold(ctx context.Context, l *link, r *frameReader) {
 	_ = g.Wait() // the link has kept the reason
 }
 
-// beat pings the peer.
-func (l *link) beat(ctx context.Context) error {
-	t := time.NewTicker(pingEvery)
-	defer t.Stop()
+// beat pings the peer. A stream that is not the better one is given up after a while instead.
+func (n *Node) beat(ctx context.Context, l *link) error {
 	for {
-		l.send((&ping{stamp: uint64(time.Now().UnixNano())}).encode())
+		after := pingEvery
+		if n.link(l.peer) == l {
+			l.send((&ping{stamp: uint64(time.Now().UnixNano())}).encode())
+		} else {
+			after = yieldAfter
+		}
+		t := time.NewTimer(after)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
+			t.Stop()
 			return ctx.Err()
+		}
+		if after == yieldAfter {
+			return errBetter
 		}
 	}
 }
@@ -219,9 +212,9 @@ func (n *Node) dispatch(ctx context.Context, l *link, c *control) error {
 	case c.seek != nil:
 		n.sought(ctx, l, c.seek)
 	case c.found != nil:
-		l.answered(c.found.number, answer{from: l, found: c.found})
+		n.questions.answer(c.found.number, answer{from: l.peer, found: c.found})
 	case c.missing != nil:
-		l.answered(c.missing.number, answer{from: l, missing: c.missing})
+		n.questions.answer(c.missing.number, answer{from: l.peer, missing: c.missing})
 	case c.ping != nil && c.ping.echo != 0:
 		if d := time.Now().UnixNano() - int64(c.ping.echo); d > 0 && d < int64(silentAfter) {
 			l.rtt.Store(d)

@@ -40,37 +40,43 @@ func (n *Node) linked() []*link {
 }
 
 // enter makes l the link of its peer. When there is one already, which happens when both have dialled, that of the
-// gateway with the lesser ID stays, at both ends; of a peer that has started anew the new one does.
+// gateway with the lesser ID stays, at both ends; of a peer that has started anew the new one does. The other one is read
+// for a moment longer.
 func (n *Node) enter(l *link) error {
 	if !n.book.allow(l.peer) {
 		return p2p.ErrNotListed
 	}
-	n.mu.Lock()
-	old := n.links[l.peer]
-	again := old != nil && old.instance == l.instance && old.reason() == nil
-	if again && old.stream.Dialled() != l.stream.Dialled() && l.stream.Dialled() != (n.ID() < l.peer) {
-		n.mu.Unlock()
-		return errBetter
-	}
-	l.session = rand.Uint64()
-	if again {
-		l.session = old.session
-	}
-	n.links[l.peer] = l
-	n.mu.Unlock()
-	if old != nil {
-		old.close(errBetter)
+	if again := n.replace(l); again {
+		return nil
 	}
 	if p := n.book.peer(l.peer); p != nil {
 		p.settle(nil)
-	}
-	if again {
-		return nil
 	}
 	n.host.Protect(l.peer)
 	n.log.Info("peer connected", "peer", n.book.name(l.peer), "remote", l.stream.Remote())
 	n.relinked(l.peer)
 	return nil
+}
+
+// replace puts l into the table unless there is a better link; it reports whether there was one that is alive.
+func (n *Node) replace(l *link) (again bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	old := n.links[l.peer]
+	switch {
+	case old == nil || old.reason() != nil:
+	case old.instance != l.instance:
+		old.close(errBetter) // the peer has started anew
+	default:
+		l.session = old.session
+		if old.stream.Dialled() == l.stream.Dialled() || l.stream.Dialled() == (n.ID() < l.peer) {
+			n.links[l.peer] = l
+		}
+		return true
+	}
+	l.session = rand.Uint64()
+	n.links[l.peer] = l
+	return false
 }
 
 // leave takes a link that is over from the table.
@@ -82,10 +88,10 @@ func (n *Node) leave(l *link) {
 		delete(n.links, l.peer)
 	}
 	n.mu.Unlock()
-	l.forgo()
 	if !last {
 		return
 	}
+	n.questions.forgo(l.peer)
 	n.host.Unprotect(l.peer)
 	if !n.stopping() {
 		n.log.Warn("peer lost", "peer", n.book.name(l.peer), "err", l.reason())
@@ -200,13 +206,11 @@ func (n *Node) dial(ctx context.Context, p *peer) error {
 		s.Reset()
 		return err
 	}
-	switch err := n.enter(l); {
-	case err == errBetter:
-		n.start(func(ctx context.Context) { n.yield(ctx, l) })
-	case err != nil:
+	if err := n.enter(l); err != nil {
 		s.Reset()
 		return err
-	case !n.start(func(ctx context.Context) { n.hold(ctx, l, r) }):
+	}
+	if !n.start(func(ctx context.Context) { n.hold(ctx, l, r) }) {
 		n.leave(l)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,16 +43,17 @@ type Options struct {
 
 // Node is this gateway's part in the overlay. It is safe for concurrent use.
 type Node struct {
-	hub      *media.Hub
-	log      *slog.Logger
-	identity p2p.Identity
-	instance uint64
-	version  string
-	book     *book
-	host     *p2p.Host
-	epochs   epochs
-	floods   floods
-	spoil    func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
+	hub       *media.Hub
+	log       *slog.Logger
+	identity  p2p.Identity
+	instance  uint64
+	version   string
+	book      *book
+	host      *p2p.Host
+	epochs    epochs
+	floods    floods
+	questions questions
+	spoil     func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
 
 	tasks  chan func(context.Context) // from anywhere to Run
 	over   chan struct{}              // closed when Run takes no more tasks
@@ -62,7 +64,7 @@ type Node struct {
 	links    map[p2p.ID]*link
 	channels map[chunk.ID]*channel
 	joining  map[chunk.ID]chan struct{} // closed when the attempt is over
-	keepers  map[p2p.ID]func()          // end the keepers of peers
+	keepers  map[*peer]*keeper
 	addrs    []string
 }
 
@@ -73,7 +75,8 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		book: newBook(o.Peers), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
 		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
 		links: make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
-		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[p2p.ID]func()),
+		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[*peer]*keeper),
+		questions: questions{asked: make(map[uint64]question)},
 	}
 	for name, p := range o.Peers {
 		if _, err := p2p.ParseID(p.ID); err != nil {
@@ -118,9 +121,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.mu.Lock()
 		n.addrs = addrs
 		n.mu.Unlock()
-		for _, p := range n.book.all() {
-			n.watch(p)
-		}
+		n.watch()
 		return nil
 	})
 	for {
@@ -157,17 +158,49 @@ func (n *Node) stopping() bool {
 	}
 }
 
-// watch starts the keeper of a peer.
-func (n *Node) watch(p *peer) {
-	n.start(func(ctx context.Context) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		n.mu.Lock()
-		n.keepers[p.id] = cancel
-		n.mu.Unlock()
-		n.keep(ctx, p)
-		p.settle(errGone)
-	})
+// watch sees to it that each listed peer has a keeper and nobody else has.
+func (n *Node) watch() {
+	for _, k := range n.keeping() {
+		n.start(func(ctx context.Context) {
+			stop := context.AfterFunc(ctx, k.stop)
+			defer stop()
+			defer k.stop()
+			n.keep(k.ctx, k.peer)
+			k.peer.settle(errGone)
+		})
+	}
+}
+
+// keeper is what keeps a link to a peer until it is stopped.
+type keeper struct {
+	peer *peer
+	ctx  context.Context // ends with stop: a keeper is stopped before Run takes it over, too
+	stop func()
+}
+
+// keeping stops the keepers of peers that are not listed any more and returns those that have to start.
+func (n *Node) keeping() (fresh []*keeper) {
+	all := n.book.all()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.addrs == nil {
+		return nil // Run comes to it
+	}
+	for p, k := range n.keepers {
+		if !slices.Contains(all, p) {
+			k.stop()
+			delete(n.keepers, p)
+		}
+	}
+	for _, p := range all {
+		if n.keepers[p] == nil {
+			k := &keeper{peer: p}
+			k.ctx, k.stop = context.WithCancel(context.Background())
+			n.keepers[p] = k
+			fresh = append(fresh, k)
+		}
+	}
+	return fresh
 }
 
 // leaveAll has all channels leave their swarms and waits for that, not for long.
@@ -192,15 +225,8 @@ func (n *Node) Reconfigure(o Options) {
 	n.mu.Lock()
 	n.o.Conf, n.o.Peers, n.o.Streams = o.Conf, o.Peers, o.Streams
 	n.mu.Unlock()
-	added, removed := n.book.set(o.Peers)
+	_, removed := n.book.set(o.Peers)
 	for _, p := range removed {
-		n.mu.Lock()
-		stop := n.keepers[p.id]
-		delete(n.keepers, p.id)
-		n.mu.Unlock()
-		if stop != nil {
-			stop()
-		}
 		if n.book.peer(p.id) == nil {
 			if l := n.link(p.id); l != nil {
 				l.close(errUnlisted)
@@ -208,9 +234,7 @@ func (n *Node) Reconfigure(o Options) {
 			n.host.Drop(p.id)
 		}
 	}
-	for _, p := range added {
-		n.watch(p)
-	}
+	n.watch()
 	for _, ch := range n.allChannels() {
 		ch.box.put(ch.reconfigure)
 	}

@@ -472,3 +472,36 @@ func TestTampering(t *testing.T) {
 		t.Error("c has a link to a banned peer")
 	}
 }
+
+// TestBothDial has two gateways dial each other at the same moment: one control stream stays, and nothing is lost.
+func TestBothDial(t *testing.T) {
+	for range 4 {
+		a, b := newGateway(t, "a"), newGateway(t, "b")
+		a.knowsAt(b).start()
+		b.knowsAt(a).start()
+		a.film("live")
+		a.knows(b)
+		b.knows(a)
+		var wg sync.WaitGroup
+		for _, g := range []*gateway{a, b} {
+			wg.Go(func() { g.node.Reconfigure(g.o) })
+		}
+		wg.Wait()
+		v := b.view("a/live")
+		v.watch(100)
+		if v.gap > 0 {
+			t.Errorf("%d packets are missing", v.gap)
+		}
+		for _, g := range []*gateway{a, b} {
+			if s := g.log.String(); strings.Contains(s, "peer lost") || strings.Count(s, "peer connected") != 1 {
+				t.Errorf("the log of %s:\n%s", g.name, s)
+			}
+		}
+		if la, lb := a.node.link(b.id.ID), b.node.link(a.id.ID); la.stream.Dialled() == lb.stream.Dialled() {
+			t.Error("the gateways use different control streams")
+		}
+		v.sub.Close()
+		a.stop()
+		b.stop()
+	}
+}

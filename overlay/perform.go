@@ -56,7 +56,7 @@ func (ch *channel) connect(id p2p.ID, addresses []string) {
 	p.want(addresses, func(err error) {
 		ch.box.put(func() {
 			ch.relinked(id)
-			if err != nil && ch.sessions[id] == 0 {
+			if err != nil && ch.told[id] == 0 {
 				ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
 			}
 		})

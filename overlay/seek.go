@@ -38,45 +38,68 @@ const (
 
 // answer is what a peer says to a seek; neither field is set when the link has ended.
 type answer struct {
-	from    *link
+	from    p2p.ID
 	found   *found
 	missing *missing
 }
 
-// ask sends a seek and has the answer sent to the channel, which must have room for it.
-func (l *link) ask(s seek, to chan<- answer) {
-	l.mu.Lock()
-	if l.over != nil {
-		l.mu.Unlock()
-		to <- answer{from: l}
-		return
-	}
-	l.next++
-	s.number = l.next
-	l.asked[s.number] = to
-	l.mu.Unlock()
+// questions are the seeks that peers have not answered yet.
+type questions struct {
+	mu    sync.Mutex // guards the fields below
+	last  uint64     // number of the last one
+	asked map[uint64]question
+}
+
+type question struct {
+	peer p2p.ID
+	to   chan<- answer
+}
+
+// ask sends a seek to a peer and has the answer sent to the channel, which must have room for it.
+func (n *Node) ask(l *link, s seek, to chan<- answer) {
+	s.number = n.questions.add(l.peer, to)
 	l.send(s.encode())
-}
-
-// answered hands an answer to who has asked.
-func (l *link) answered(number uint64, a answer) {
-	l.mu.Lock()
-	to := l.asked[number]
-	delete(l.asked, number)
-	l.mu.Unlock()
-	if to != nil {
-		to <- a
+	if n.link(l.peer) == nil {
+		n.questions.forgo(l.peer)
 	}
 }
 
-// forgo answers what will not be answered any more.
-func (l *link) forgo() {
-	l.mu.Lock()
-	all := l.asked
-	l.asked = make(map[uint64]chan<- answer)
-	l.mu.Unlock()
-	for _, to := range all {
-		to <- answer{from: l}
+func (q *questions) add(peer p2p.ID, to chan<- answer) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last++
+	q.asked[q.last] = question{peer, to}
+	return q.last
+}
+
+// answer hands an answer to who has asked.
+func (q *questions) answer(number uint64, a answer) {
+	q.mu.Lock()
+	asked, ok := q.asked[number]
+	if ok && asked.peer == a.from {
+		delete(q.asked, number)
+	} else {
+		ok = false
+	}
+	q.mu.Unlock()
+	if ok {
+		asked.to <- a
+	}
+}
+
+// forgo answers what a peer will not answer any more.
+func (q *questions) forgo(peer p2p.ID) {
+	q.mu.Lock()
+	var all []question
+	for number, asked := range q.asked {
+		if asked.peer == peer {
+			all = append(all, asked)
+			delete(q.asked, number)
+		}
+	}
+	q.mu.Unlock()
+	for _, asked := range all {
+		asked.to <- answer{from: peer}
 	}
 }
 
@@ -119,13 +142,16 @@ func (n *Node) sought(ctx context.Context, l *link, s *seek) {
 		ctx, cancel := context.WithTimeout(ctx, min(time.Duration(s.within)*time.Millisecond, seekWithin))
 		defer cancel()
 		f, m := n.lookInto(ctx, l.peer, s)
-		if f != nil {
+		to := n.link(l.peer)
+		switch {
+		case to == nil:
+		case f != nil:
 			f.number = s.number
-			l.send(f.encode())
-			return
+			to.send(f.encode())
+		default:
+			m.number = s.number
+			to.send(m.encode())
 		}
-		m.number = s.number
-		l.send(m.encode())
 	}) {
 		l.seeks.Add(-1)
 	}
@@ -214,7 +240,7 @@ func (n *Node) search(ctx context.Context, s seek, except p2p.ID) outcome {
 		}
 		asked++
 		if l := n.link(p.id); l != nil {
-			l.ask(s, answers)
+			n.ask(l, s, answers)
 			continue
 		}
 		n.askLater(p, s, answers)
@@ -230,7 +256,7 @@ func (n *Node) askLater(p *peer, s seek, answers chan<- answer) {
 	}
 	p.want(nil, func(err error) {
 		if l := n.link(p.id); l != nil {
-			l.ask(s, answers)
+			n.ask(l, s, answers)
 			return
 		}
 		m := &missing{cause: causeUnreachable}
@@ -277,14 +303,14 @@ func (r *outcome) take(a answer, owner p2p.ID) bool {
 			r.best = &a
 		}
 		if a.found.member {
-			r.members, r.from = append(r.members, a.found), append(r.from, a.from.peer)
+			r.members, r.from = append(r.members, a.found), append(r.from, a.from)
 			return true
 		}
 	case a.missing != nil:
 		if a.missing.cause > r.cause || r.text == "" && a.missing.cause == r.cause {
 			r.cause, r.text = a.missing.cause, a.missing.text
 		}
-		return a.from != nil && a.from.peer == owner && a.missing.cause >= causeRefused
+		return a.from == owner && a.missing.cause >= causeRefused
 	}
 	return false
 }
@@ -298,11 +324,15 @@ func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p
 		return nil, "", n.notFound(owner, name, r)
 	}
 	if r.best.found.member {
-		return r.best.found, r.best.from.peer, nil
+		return r.best.found, r.best.from, nil
 	}
 	deadline, _ := ctx.Deadline()
 	answers := make(chan answer, 1)
-	r.best.from.ask(seek{
+	l := n.link(r.best.from)
+	if l == nil {
+		return nil, "", n.notFound(owner, name, outcome{cause: causeUnreachable})
+	}
+	n.ask(l, seek{
 		flood: rand.Uint64(), owner: owner, name: name, join: true, hops: 1,
 		within: uint64(max(0, time.Until(deadline)-seekHop) / time.Millisecond),
 	}, answers)
@@ -310,7 +340,7 @@ func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p
 	if r.best == nil {
 		return nil, "", n.notFound(owner, name, r)
 	}
-	return r.best.found, r.best.from.peer, nil
+	return r.best.found, r.best.from, nil
 }
 
 // notFound is the reason for a player when a search found nothing.

@@ -48,9 +48,10 @@ type Host struct {
 	in    atomic.Uint64 // bytes of all streams, before encryption
 	out   atomic.Uint64
 
-	mu      sync.Mutex // guards the fields below
-	closing bool       // Run is about to return: no more handlers
-	serving sync.WaitGroup
+	mu        sync.Mutex // guards the fields below
+	closing   bool       // Run is about to return: no more handlers
+	serving   sync.WaitGroup
+	strangers map[ID]bool // peers that were refused
 }
 
 // Stats counts what the host has and did.
@@ -61,7 +62,7 @@ type Stats struct {
 
 // New returns a host that is not yet running.
 func New(o Options, log *slog.Logger) *Host {
-	return &Host{o: o, log: log.With("part", "p2p"), ready: make(chan struct{})}
+	return &Host{o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), strangers: make(map[ID]bool)}
 }
 
 // ID returns this gateway's ID.
@@ -147,9 +148,21 @@ func (h *Host) serve(ctx context.Context, s network.Stream, f Handler) {
 	f(ctx, st)
 }
 
+// refused notes that an inbound peer was refused: once, however often it comes.
 func (h *Host) refused(id ID, remote string) {
-	h.log.Warn("unlisted gateway refused", "peer", string(id), "remote", remote)
+	h.mu.Lock()
+	again := h.strangers[id]
+	if len(h.strangers) < maxStrangers {
+		h.strangers[id] = true
+	}
+	h.mu.Unlock()
+	if !again {
+		h.log.Warn("unlisted gateway refused", "peer", string(id), "remote", remote)
+	}
 }
+
+// maxStrangers bounds how many refused peers are remembered, so that each is logged once.
+const maxStrangers = 1000
 
 // running waits until the host listens.
 func (h *Host) running(ctx context.Context) error {

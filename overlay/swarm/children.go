@@ -9,10 +9,12 @@ import (
 type child struct {
 	down    uint64   // mask of the stripes pushed to it
 	backlog []uint64 // chunks still to be pushed for it to catch up, in order; newer ones wait behind them
-	pace    tokens
+	paced   tokens
 	flight  []flying  // pushed and not acknowledged, oldest first
 	full    time.Time // since when its queue is too long; zero: it is not
 	moving  uint64    // mask of the stripes that it was told to find elsewhere
+	adopt   uint64    // mask of the stripes whose slots another takes, of which it is to be told
+	adopter *peer
 	moveBy  time.Time
 	held    *Attach // asked for before there was a parent here
 	heldBy  time.Time
@@ -50,19 +52,28 @@ func (s *Swarm) askedBy(p *peer, m *Attach) {
 
 // grant answers an Attach.
 func (s *Swarm) grant(p *peer, m *Attach) {
-	refusals := make(map[Reason]uint64)
+	var refusals [RefusedCapacity + 1]uint64
 	var granted uint64
+	spare := m.Self.Spare
 	for i := range s.stripes {
 		bit := uint64(1) << i
 		if m.Stripes&bit == 0 {
 			continue
 		}
-		if why := s.room(p, i, m); why != 0 {
+		why := s.room(p, i, m)
+		if why == RefusedFull && s.displace(p, i, spare) {
+			why = 0
+			spare--
+		}
+		if why != 0 {
 			refusals[why] |= bit
 			continue
 		}
 		if p.down&bit == 0 {
 			s.used[i]++
+		}
+		if granted|p.down == 0 {
+			s.line(p)
 		}
 		p.moving &^= bit
 		p.down |= bit
@@ -77,9 +88,17 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 	}
 	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
 		if mask := refusals[why]; mask != 0 {
-			s.send(p, Refused{Reason: why, Stripes: mask, Members: s.others(p, 8, mask)})
+			r := Refused{Reason: why, Stripes: mask, Members: s.others(p, 8, mask)}
+			if why == RefusedFull && s.moves() > 0 {
+				r.Retry = int(moveAgain / time.Millisecond)
+			}
+			if why == RefusedFull && s.owner() && s.short() && s.size >= smallSwarm {
+				r.Reason = RefusedCapacity
+			}
+			s.send(p, r)
 		}
 	}
+	s.adopted()
 }
 
 // room tells why a peer cannot have a stripe; 0 when it can.
@@ -99,45 +118,17 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 			return RefusedFull
 		}
 	}
-	switch {
-	case p.local && s.slots() > 0:
+	if p.local && s.slots() > 0 {
 		return 0 // the site's own network
-	case s.total() < s.slots() && s.used[i] < s.width():
+	}
+	reserve := s.reserve()
+	if m.Resume {
+		reserve = 0
+	}
+	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries) {
 		return 0
 	}
 	return RefusedFull
-}
-
-// width is how many children a stripe may have here.
-func (s *Swarm) width() int {
-	return max(childrenPerStripe, (s.slots()+s.k-1)/s.k)
-}
-
-// slots returns how many slots this member offers.
-func (s *Swarm) slots() int {
-	rate := max(s.bitRate(), 1)
-	n := childrenPerStripe * s.k * 4
-	if s.upload < Unlimited {
-		n = min(n, int(usable*float64(s.upload)*float64(s.k)/float64(rate)))
-		if s.owner() && float64(s.upload) >= slotTolerance*float64(rate) {
-			n = max(n, s.k)
-		}
-	}
-	if s.capped > 0 {
-		n = min(n, s.capped)
-	}
-	return n
-}
-
-// total returns how many slots are filled, those of the own site not counted.
-func (s *Swarm) total() int {
-	n := 0
-	for _, p := range s.kids {
-		if !p.local {
-			n += bits.OnesCount64(p.down)
-		}
-	}
-	return n
 }
 
 // line puts a child in the order in which chunks go out: those that contribute first.
@@ -210,13 +201,22 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach) {
 	s.drain(p)
 }
 
-// drain pushes of a child's backlog what its pace allows: four stripes' rate, or twice that of its own when these are more.
-func (s *Swarm) drain(p *peer) {
-	n := max(4, 2*bits.OnesCount64(p.down))
-	perSecond := float64(max(s.bitRate(), 64_000)) / 8 * float64(n) / float64(s.k)
+// pace returns the bytes a second at which a child is caught up: four stripes' rate, or twice that of its own when
+// these are more, but no more than the upload that is left.
+func (s *Swarm) pace(p *peer) float64 {
+	stripe := float64(max(s.slotRate(), 64_000)) / 8 / float64(s.k)
+	own := bits.OnesCount64(p.down)
+	want := stripe * float64(max(4, 2*own))
 	if p.local || s.upload >= Unlimited {
-		perSecond *= 4
+		return 4 * want
 	}
+	left := float64(s.upload)/8 - stripe*float64(s.total()-own)
+	return max(1.1*stripe*float64(own), min(want, left))
+}
+
+// drain pushes of a child's backlog what its pace allows.
+func (s *Swarm) drain(p *peer) {
+	perSecond := s.pace(p)
 	for len(p.backlog) > 0 {
 		q := p.backlog[0]
 		c := s.win.at(q)
@@ -224,8 +224,8 @@ func (s *Swarm) drain(p *peer) {
 			p.backlog = p.backlog[1:]
 			continue
 		}
-		if !p.pace.take(c.size, perSecond, max(burst, c.size), s.now) {
-			s.at(s.now.Add(time.Duration((float64(c.size)-p.pace.left)/perSecond*float64(time.Second)) + time.Millisecond))
+		if !p.paced.take(c.size, perSecond, max(burst, c.size), s.now) {
+			s.at(s.now.Add(time.Duration((float64(c.size)-p.paced.left)/perSecond*float64(time.Second)) + time.Millisecond))
 			return
 		}
 		p.backlog = p.backlog[1:]
@@ -239,7 +239,7 @@ func (s *Swarm) forward(seq uint64, c *chunkState) {
 	bit := uint64(1) << (seq % uint64(s.k))
 	for _, p := range s.kids {
 		switch {
-		case p.down&bit == 0 || p.have.holds(seq):
+		case p.down&bit == 0 || p.have.holds(seq) || p.moving&bit != 0 && s.tight():
 		case len(p.backlog) > 0:
 			p.backlog = append(p.backlog, seq)
 			s.drain(p)
@@ -251,7 +251,7 @@ func (s *Swarm) forward(seq uint64, c *chunkState) {
 
 // push sends a chunk to a child unless its queue is too long.
 func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
-	if q := p.queue(s.now); q > pushDeadline || q > maxQueue && !c.vital {
+	if q := p.queue(s.now); q > pushDeadline || q > pushDeadline/2 && !c.vital {
 		s.stats.Dropped++
 		return
 	}
@@ -354,7 +354,7 @@ func (s *Swarm) congestion(p *peer) {
 		}
 		return
 	}
-	if p.full.IsZero() {
+	if p.full.IsZero() || s.now.Sub(s.moved) < settleAfter { // a move overloads for a moment
 		p.full = s.now
 	}
 	if s.now.Sub(p.full) < shedAfter || p.moving != 0 || p.local {

@@ -92,6 +92,8 @@ func (e *encoder) member(n protowire.Number, m *Member) {
 		e.uint(5, m.Stripes)
 		e.int(6, m.Depth)
 		e.int(7, m.RTT)
+		e.uint(8, m.Leaves)
+		e.uint(9, m.Home)
 	})
 }
 
@@ -211,4 +213,6 @@ func (e *encoder) heartbeat(m *Heartbeat) {
 	e.have(9, &m.Have)
 	e.uint(10, m.Wall)
 	e.uint(11, m.Error)
+	e.uint(12, m.Leaves)
+	e.uint(13, m.Home)
 }

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var (
 	testMember = Member{
 		ID: "12D3KooWA", Addresses: []string{"/ip4/192.0.2.1/tcp/8555", "/ip4/192.0.2.1/udp/8555/quic-v1"},
-		Slots: 9, Spare: 3, Stripes: 0xff, Depth: -1, RTT: 20,
+		Slots: 9, Spare: 3, Stripes: 0xff, Leaves: 0x0f, Home: 0x3f, Depth: -1, RTT: 20,
 	}
 	testHave  = Have{Base: 100, Full: 40, Bits: []byte{0xfe, 0x01}}
 	testPaths = []Path{{Stripes: 3, Rooted: true, Delay: 120, Hops: []uint64{1, 1 << 63}}, {Stripes: 4}}
@@ -37,7 +37,7 @@ func messages() []Message {
 		Detach{Stripes: 3, After: 500, Members: []Member{testMember}},
 		Leave{After: 500, Backups: []Member{testMember}},
 		Heartbeat{
-			Epoch: 3, Ask: true, Stamp: 1, Echo: 2, Slots: 3, Spare: 4, Stripes: 5, Paths: testPaths, Have: testHave,
+			Epoch: 3, Ask: true, Stamp: 1, Echo: 2, Slots: 3, Spare: 4, Stripes: 5, Leaves: 6, Home: 7, Paths: testPaths, Have: testHave,
 			Wall: 1_700_000_000_000_000, Error: 1500,
 		},
 		Ack{Epoch: 3, Seqs: []uint64{5, 3, 900, 4}},

@@ -123,6 +123,10 @@ func (d *decoder) member(b []byte) (m Member) {
 			m.Depth = d.int(f)
 		case 7:
 			m.RTT = d.int(f)
+		case 8:
+			m.Leaves = f.n
+		case 9:
+			m.Home = f.n
 		}
 	})
 	if m.ID == "" {

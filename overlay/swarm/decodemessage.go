@@ -138,6 +138,10 @@ func (d *decoder) heartbeat(b []byte) (m Heartbeat) {
 			m.Wall = f.n
 		case 11:
 			m.Error = f.n
+		case 12:
+			m.Leaves = f.n
+		case 13:
+			m.Home = f.n
 		}
 	})
 	return m

@@ -20,9 +20,8 @@ func (s *Swarm) greet(p *peer, ask bool) { s.beat(p, ask, 0, true) }
 
 // beat sends a heartbeat.
 func (s *Swarm) beat(p *peer, ask bool, echo uint64, all bool) {
-	m := Heartbeat{
-		Epoch: s.epoch, Ask: ask, Echo: echo, Slots: s.slots(), Spare: s.spare(p), Stripes: s.serves(p),
-	}
+	m := Heartbeat{Epoch: s.epoch, Ask: ask, Echo: echo, Slots: s.slots(), Spare: s.spare(), Home: s.homes()}
+	m.Stripes, m.Leaves = s.open(p)
 	if ask {
 		m.Stamp = uint64(s.now.UnixMicro())
 		p.hello.ping = s.now.Add(pingEvery)
@@ -68,7 +67,10 @@ func (s *Swarm) heartbeats() {
 			s.at(p.hello.next)
 			continue
 		}
-		every := idleHeartbeat
+		every := max(idleHeartbeat, s.reportEvery)
+		if s.owner() && p.down == 0 {
+			continue // it answers who asks
+		}
 		if s.near(p) {
 			every = heartbeatEvery
 		}
@@ -85,12 +87,11 @@ func (s *Swarm) heartbeat(p *peer, m *Heartbeat) {
 	if m.Epoch != p.epoch {
 		p.epoch, p.have = m.Epoch, Have{}
 	}
-	p.told, p.slots, p.serves = true, m.Slots, m.Stripes
-	if m.Spare > p.spare && p.refused != 0 && p.spare <= 0 {
-		p.refused = 0 // it has room again
+	if p.refused&m.Stripes&^p.serves != 0 {
+		p.refused &^= m.Stripes // it has room again
 		s.due = s.now
 	}
-	p.spare = m.Spare
+	p.told, p.slots, p.spare, p.serves, p.leaves, p.home = true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home
 	if m.Have.Full > 0 || len(m.Have.Bits) > 0 {
 		p.wanted = s.now
 	}

@@ -63,20 +63,33 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return h.first + (buckets-centre)*bucket
 }
 
-// meter measures bytes a second over whole windows of two seconds.
+// meter measures bytes a second: over two seconds, which evens out the usual group of pictures, and steadily over ten.
 type meter struct {
 	from      time.Time
 	bytes     int
 	perSecond int
+	steady    int
+	last      [meterWindows]int
+	n         int
 }
 
-// meterWindow evens out key frames of a group of pictures of the usual two seconds.
-const meterWindow = 2 * time.Second
+const (
+	meterWindow  = 2 * time.Second
+	meterWindows = 5
+)
 
 func (m *meter) add(n int, now time.Time) {
 	if d := now.Sub(m.from); d >= meterWindow {
 		if d < 2*meterWindow {
 			m.perSecond = int(int64(m.bytes) * int64(time.Second) / int64(d))
+			m.last[m.n%meterWindows] = m.perSecond
+			if m.n++; m.n >= meterWindows {
+				sum := 0
+				for _, v := range m.last {
+					sum += v
+				}
+				m.steady = sum / meterWindows
+			}
 		}
 		m.from, m.bytes = now, 0
 	}

@@ -9,6 +9,7 @@ func (s *Swarm) describe(epoch uint64, k int) {
 	s.win = window{}
 	s.begun, s.next, s.resume, s.caught = false, 0, 0, false
 	s.lag, s.hist = estimate{}, histogram{}
+	s.supply, s.home = make([]float64, s.k), 0
 	s.paths++
 }
 
@@ -107,6 +108,9 @@ func (s *Swarm) leave(how Closed, notice time.Duration) {
 	if !how.Ended {
 		for _, p := range s.order {
 			if p.link == linked {
+				if p.id == s.cfg.Owner && !s.owner() {
+					s.send(p, Report{Self: s.self(p), Leaves: true})
+				}
 				m := Leave{After: int(notice / time.Millisecond)}
 				if p.down != 0 {
 					m.Backups = s.others(p, 8, p.down)
@@ -140,7 +144,10 @@ func (s *Swarm) finish() {
 
 // left takes in that a peer is about to go.
 func (s *Swarm) left(p *peer, m *Leave) {
-	p.leaving, p.spare, p.serves = true, 0, 0
+	p.leaving, p.spare, p.serves, p.leaves = true, 0, 0, 0
+	if p.up != 0 {
+		s.recommended(m.Backups, p.up)
+	}
 	s.hints(m.Backups)
 	s.dismiss(p, p.down)
 	for i := range s.stripes {

@@ -16,7 +16,7 @@ func (s *Swarm) candidates(ev Candidates) {
 			p.again = time.Time{}
 		}
 		if p.link == linked && !p.told && !s.owner() {
-			s.send(p, s.findMessage())
+			s.send(p, s.findMessage(p))
 		}
 	}
 	s.due = s.now
@@ -38,7 +38,7 @@ func (s *Swarm) up(id ID, rtt time.Duration, local bool) *peer {
 	p.link, p.since, p.failures, p.heard, p.leaving = linked, s.now, 0, s.now, false
 	p.hello, p.refused, p.epoch = hello{}, 0, 0
 	if !s.owner() && s.leaving.IsZero() {
-		s.send(p, s.findMessage())
+		s.send(p, s.findMessage(p))
 	}
 	s.greet(p, true)
 	return p
@@ -106,12 +106,12 @@ func (s *Swarm) links() {
 	if s.owner() || !s.leaving.IsZero() {
 		return
 	}
-	for up+dials < neighbours && dials < maxDials {
+	for dials < maxDials {
 		p := s.dialable()
-		if p == nil {
+		if p == nil || up+dials >= neighbours && !p.urgent {
 			break
 		}
-		p.link, p.mine, p.since = dialling, true, s.now
+		p.link, p.mine, p.since, p.urgent = dialling, true, s.now, false
 		s.do(Connect{p.id, p.addresses})
 		s.at(s.now.Add(dialPatience))
 		dials++
@@ -136,6 +136,8 @@ func (s *Swarm) dialable() *peer {
 		}
 		r := p.failures * 4
 		switch {
+		case p.urgent:
+			r = -1
 		case p.local:
 		case p.keep, p.id == s.cfg.Owner:
 			r++
@@ -191,11 +193,10 @@ func (s *Swarm) seek() {
 	}
 	s.sought = s.now
 	s.at(s.now.Add(every))
-	m := s.findMessage()
 	asked := 0
 	for _, p := range s.shuffled() {
 		if s.usable(p) && (asked < 4 || p.id == s.cfg.Owner && every == findEvery) {
-			s.send(p, m)
+			s.send(p, s.findMessage(p))
 			asked++
 		}
 	}
@@ -213,14 +214,14 @@ func (s *Swarm) shuffled() []*peer {
 	return ps
 }
 
-func (s *Swarm) findMessage() Find {
-	return Find{Self: s.self(), Want: MaxMembers, Stripes: s.lacks()}
+func (s *Swarm) findMessage(p *peer) Find {
+	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.lacks()}
 }
 
 // findAsked answers Find.
 func (s *Swarm) findAsked(p *peer, m *Find) {
 	s.learn(&m.Self, true)
-	s.send(p, Members{Self: s.self(), Members: s.others(p, m.Want, m.Stripes), Size: s.size, Givers: s.givers})
+	s.send(p, Members{Self: s.self(p), Members: s.others(p, m.Want, m.Stripes), Size: s.size, Givers: s.givers})
 }
 
 // membersTold takes in the answer to Find.
@@ -249,7 +250,7 @@ func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 		if p == to || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
 			continue
 		}
-		if p.spare > 0 && p.depth >= 0 && (stripes == 0 || p.serves&stripes != 0) {
+		if p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || p.serves&stripes != 0) {
 			good = append(good, p.member())
 		} else {
 			rest = append(rest, p.member())

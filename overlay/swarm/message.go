@@ -30,7 +30,9 @@ type Member struct {
 	Addresses []string // how to dial it: multiaddrs in text; none when it cannot be dialled
 	Slots     int      // it serves at most; 0: it contributes nothing
 	Spare     int      // slots it would still fill
-	Stripes   uint64   // mask of the stripes it serves or would serve
+	Stripes   uint64   // mask of the stripes for which it has room
+	Leaves    uint64   // mask of the stripes in which a contributor may take a leaf's place
+	Home      uint64   // mask of the stripes that it forwards
 	Depth     int      // hops to the owner, the owner itself having 0; -1 while it has no parent
 	RTT       int      // round trip from the one who tells, in milliseconds; 0 unknown
 }
@@ -156,7 +158,9 @@ type Heartbeat struct {
 	Echo    uint64 // Stamp of the heartbeat that this one answers; 0 none
 	Slots   int
 	Spare   int
-	Stripes uint64 // mask of those the sender would serve
+	Stripes uint64 // mask of those for which the sender has room, for the receiver
+	Leaves  uint64 // mask of those in which a contributor may take a leaf's place
+	Home    uint64 // mask of those the sender forwards
 	Paths   []Path // those that changed since the last heartbeat to the same peer
 	Have    Have
 	Wall    uint64 // owner's clock when this was sent, as estimated by the sender, microseconds since 1970; 0 unknown

@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // parent is a peer's role towards us as the one who pushes.
 type parent struct {
@@ -150,14 +153,17 @@ func (s *Swarm) eligible(p *peer, i int) bool {
 	if !s.usable(p) || !p.told || p.leaving || p.epoch != 0 && p.epoch != s.epoch {
 		return false
 	}
-	if p.refused&bit != 0 {
-		if s.now.Before(p.until) {
-			s.at(p.until)
-			return false
-		}
+	if p.refused != 0 && !s.now.Before(p.until) {
 		p.refused = 0
 	}
-	if p.serves&bit == 0 || p.depth < 0 && !s.alone() {
+	if p.refused&bit != 0 {
+		s.at(p.until)
+		return false
+	}
+	if p.depth < 0 {
+		return p.held == nil && s.stranded() // it may be joining itself, and answer when it has
+	}
+	if p.serves&bit == 0 && (p.leaves&bit == 0 || !s.adopts(bit)) {
 		return false
 	}
 	r := &p.routes[i]
@@ -171,6 +177,19 @@ func (s *Swarm) eligible(p *peer, i int) bool {
 	}
 	return true
 }
+
+// stranded tells whether nobody is known who has the channel.
+func (s *Swarm) stranded() bool {
+	for _, p := range s.order {
+		if p.depth >= 0 && s.usable(p) && !p.leaving {
+			return false
+		}
+	}
+	return s.alone()
+}
+
+// adopts tells whether this member could take a leaf's place in a stripe, and the leaf for a child.
+func (s *Swarm) adopts(bit uint64) bool { return s.homes()&bit != 0 && s.spare() > 0 }
 
 // alone tells whether there is no parent at all: then also a peer that is joining itself is asked, which answers when
 // it has joined.
@@ -190,15 +209,13 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 	switch {
 	case p.depth < 0:
 		c += time.Minute
-	case p.spare <= 0:
-		c += 2 * time.Second // it may still have a leaf to move, or be wrong about itself
 	case !r.rooted && p.depth != 0:
 		c += time.Second
 	}
 	if s.siteFirst(p) {
-		c /= 8
+		return c / 8
 	}
-	return c
+	return c + spread*time.Duration(bits.OnesCount64((p.up|p.asked|p.fresh)&^(1<<i)))
 }
 
 // siteFirst tells whether the peer is at the same site and, of the two of us, the one through which it fetches. The
@@ -225,7 +242,7 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 		}
 	}
 	s.at(s.now.Add(patience))
-	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Self: s.self()}
+	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Self: s.self(p)}
 	if s.begun {
 		m.Have = s.win.have(s.next)
 	} else {
@@ -247,18 +264,27 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			continue
 		}
 		st := &s.stripes[i]
-		if st.heir != p {
+		if st.heir != p && st.parent != nil { // too late, and another was found
 			if st.parent != p {
 				s.detach(p, bit)
 			}
 			continue
 		}
 		old := st.parent
+		if st.heir != nil && st.heir != p {
+			st.heir.asked &^= bit
+			s.detach(st.heir, bit)
+		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
 		st.top, st.live, st.behind, st.ends, st.pinged = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, time.Time{}
 		st.seen, st.got, st.judged = 0, 0, s.now
 		p.up |= bit
 		p.asked &^= bit
+		p.refused &^= bit
+		if !p.open {
+			p.open = true
+			s.do(Open{p.id})
+		}
 		if old != nil && old != p {
 			s.stats.Switches++
 			old.up &^= bit
@@ -281,17 +307,29 @@ func (s *Swarm) refusedBy(p *peer, m *Refused) {
 	if m.Stripes == 0 {
 		if m.Reason == RefusedUnknown || m.Reason == RefusedNotAllowed {
 			p.told, p.depth = false, -1
-			s.why = m.Reason
+			s.because(m.Reason)
 			s.refuse(p, ^uint64(0), findIdle)
 		}
 		return
 	}
-	s.why = m.Reason
-	s.refuse(p, m.Stripes, max(refusedFor, min(time.Duration(m.Retry)*time.Millisecond, time.Minute)))
-	if m.Reason == RefusedFull {
-		p.spare = 0
+	s.because(m.Reason)
+	wait := refusedFor
+	if m.Retry > 0 {
+		wait = min(time.Duration(m.Retry)*time.Millisecond, time.Minute)
+	}
+	s.refuse(p, m.Stripes, wait)
+	if m.Retry == 0 {
+		p.serves &^= m.Stripes // until it says otherwise
+		p.leaves &^= m.Stripes
 	}
 	s.settle(p)
+}
+
+// because notes why a peer has refused; that upload lacks says more than the rest.
+func (s *Swarm) because(why Reason) {
+	if s.why != RefusedCapacity && (s.why != RefusedFull || why == RefusedCapacity) {
+		s.why = why
+	}
 }
 
 // refuse notes that a peer is not to be asked for stripes for a while.
@@ -371,10 +409,31 @@ func (s *Swarm) broken(ev Broken) {
 
 // detached takes in that a relation has ended or will, from the other side.
 func (s *Swarm) detached(p *peer, m *Detach) {
+	if p.up&m.Stripes != 0 {
+		s.recommended(m.Members, m.Stripes)
+	}
 	s.hints(m.Members)
 	s.dismiss(p, m.Stripes&p.down)
 	s.stopping(p, m.Stripes&p.up, time.Duration(m.After)*time.Millisecond)
 	s.refuse(p, m.Stripes, 2*refusedFor)
+}
+
+// recommended takes in members that a parent which stops names: the first one has its slots.
+func (s *Swarm) recommended(ms []Member, stripes uint64) {
+	for i := range ms {
+		p := s.learn(&ms[i], false)
+		if p == nil || p.up|p.down|p.asked != 0 {
+			continue
+		}
+		if !p.told {
+			p.told, p.serves = true, p.serves|stripes
+		}
+		if i == 0 {
+			p.urgent, p.again, p.refused = true, time.Time{}, p.refused&^stripes
+			p.serves |= stripes
+			p.depth = max(p.depth, 0)
+		}
+	}
 }
 
 // stopping notes that a parent is going to stop pushing stripes.

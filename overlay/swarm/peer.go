@@ -43,8 +43,11 @@ type peer struct {
 	epoch   uint64
 	slots   int
 	spare   int
-	serves  uint64
-	depth   int // -1: has no parent
+	serves  uint64 // it has room for us
+	leaves  uint64 // a contributor may take a leaf's place
+	home    uint64 // it forwards
+	urgent  bool   // to be dialled first: somebody who moves us there said so
+	depth   int    // -1: has no parent
 	routes  []route
 	have    Have
 	heard   time.Time
@@ -82,13 +85,21 @@ func (s *Swarm) find(id ID) *peer {
 	if p := s.peers[id]; p != nil {
 		return p
 	}
-	if id == s.cfg.Self || id == "" || len(s.order) >= maxPeers && !s.evict() {
+	if id == s.cfg.Self || id == "" || len(s.order) >= s.maxPeers() && !s.evict() {
 		return nil
 	}
 	p := &peer{id: id, hop: id.Hop(), depth: -1, named: s.now, routes: make([]route, s.k)}
 	s.peers[id] = p
 	s.order = append(s.order, p)
 	return p
+}
+
+// maxPeers is how many gateways may be known; the owner knows all.
+func (s *Swarm) maxPeers() int {
+	if s.owner() {
+		return maxRoster
+	}
+	return maxPeers
 }
 
 // evict forgets the peer of least use; it reports whether there was one.
@@ -137,6 +148,7 @@ func (s *Swarm) learn(m *Member, self bool) *peer {
 	}
 	if self || !p.told {
 		p.slots, p.spare, p.serves, p.depth = m.Slots, m.Spare, m.Stripes, m.Depth
+		p.leaves, p.home = m.Leaves, m.Home
 		p.told = p.told || self
 	}
 	if !self && p.far == 0 {
@@ -148,8 +160,8 @@ func (s *Swarm) learn(m *Member, self bool) *peer {
 // member describes a peer to others.
 func (p *peer) member() Member {
 	return Member{
-		ID: p.id, Addresses: p.addresses, Slots: p.slots, Spare: p.spare, Stripes: p.serves, Depth: p.depth,
-		RTT: int(p.rtt.mean / time.Millisecond),
+		ID: p.id, Addresses: p.addresses, Slots: p.slots, Spare: p.spare, Stripes: p.serves, Leaves: p.leaves, Home: p.home,
+		Depth: p.depth, RTT: int(p.rtt.mean / time.Millisecond),
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Swarm) play() {
 // begin finds the chunk to begin with.
 func (s *Swarm) begin() bool {
 	q, ok := s.win.nextHeld(s.win.low, true)
-	if !ok {
+	if !ok || s.lacks() != 0 {
 		return false
 	}
 	s.begun, s.next, s.caught = true, q, false

@@ -4,7 +4,7 @@ import "time"
 
 // repair asks for what is missing. It returns with the next time set at which something may be.
 func (s *Swarm) repair() {
-	if s.owner() || !s.begun || !s.leaving.IsZero() {
+	if s.owner() || !s.begun || !s.leaving.IsZero() || s.state != Joined {
 		return
 	}
 	wants := make(map[*peer][]uint64)
@@ -71,19 +71,24 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	switch {
 	case st.top > q: // its parent has gone on: streams keep the order
 		return s.now
-	case q < st.live && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
+	case (q < st.live || st.top < st.live) && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
 		return later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
 	case next == nil:
 		return s.now.Add(longestSleep)
 	}
 	lag := st.lag
-	if !lag.set {
-		lag = s.lag
-	}
-	if !lag.set {
+	if !lag.set || s.hist.n < measureChunks {
 		return next.arrived.Add(silence)
 	}
-	return next.wall.Add(lag.mean + 4*lag.dev + repairSlack)
+	return next.wall.Add(max(lag.mean+4*lag.dev, s.late()) + repairSlack)
+}
+
+// late returns the lag that one chunk in two hundred exceeds: what is later than that is missing.
+func (s *Swarm) late() time.Duration {
+	if s.now.Sub(s.lateAt) > time.Second {
+		s.lateAt, s.lateBy = s.now, s.hist.quantile(0.995)
+	}
+	return s.lateBy
 }
 
 // failed notes that a chunk did not come from whom it was asked.
@@ -111,10 +116,13 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 		}
 		e := p.distance()/2 + p.answer.mean + time.Duration(p.bad)*minWait
 		switch {
+		case p.depth == 0 && s.now.Sub(c.missed) < ownerAfter:
+			s.at(c.missed.Add(ownerAfter))
+			continue
 		case p.depth == 0:
 			e += ownerLast
 		case p.have.holds(q):
-		case guessing && p.told && p.serves != 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:
+		case guessing && p.told && p.slots > 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:
 			e += guess // its word is up to half a second old: it may have the chunk by now
 		default:
 			continue
@@ -132,6 +140,8 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 const (
 	// ownerLast is what asking the owner counts in delay.
 	ownerLast = time.Second
+	// ownerAfter is for how long others are asked for a missing chunk, or waited for.
+	ownerAfter = 200 * time.Millisecond
 	// guess is what asking a peer counts that is not known to hold the chunk.
 	guess = 200 * time.Millisecond
 	// guessAfter is for how long only peers are asked that are known to hold a missing chunk.
@@ -143,6 +153,9 @@ func (s *Swarm) wanted(p *peer, m *Want) {
 	var lack []uint64
 	for _, q := range m.Seqs {
 		c := s.win.at(q)
+		if p.flying(q) {
+			continue // on its way
+		}
 		if m.Epoch != s.epoch || c == nil || !c.held || !s.may(p, c) {
 			lack = append(lack, q)
 			continue
@@ -157,9 +170,19 @@ func (s *Swarm) wanted(p *peer, m *Want) {
 	}
 }
 
+// flying tells whether a chunk was pushed to the peer and may still arrive.
+func (p *peer) flying(seq uint64) bool {
+	for i := range p.flight {
+		if p.flight[i].seq == seq {
+			return true
+		}
+	}
+	return false
+}
+
 // may tells whether a chunk may be given within what is set aside for repair.
 func (s *Swarm) may(p *peer, c *chunkState) bool {
-	rate := float64(max(s.bitRate(), 64_000)) / 8
+	rate := float64(max(s.slotRate(), 64_000)) / 8
 	part := maxRepairRate
 	switch {
 	case p.local:

@@ -131,8 +131,10 @@ type Swarm struct {
 	trimmed time.Time
 	rate    meter
 	giving  tokens
-	lag     estimate  // arrival less the owner's wall clock, of live chunks
-	hist    histogram // the same, with those that were repaired
+	lag     estimate      // arrival less the owner's wall clock, of live chunks
+	hist    histogram     // the same, with those that were repaired
+	lateBy  time.Duration // see late
+	lateAt  time.Time
 	clock   ownerClock
 
 	// Play-out.
@@ -159,6 +161,17 @@ type Swarm struct {
 	leaving time.Time // Closed comes then; zero: not leaving
 	closing Closed
 
+	// Who gives what.
+	moved       time.Time // when a slot was given to another last
+	home        uint64    // stripes to forward, by the owner's plan
+	reportedAt  time.Time
+	reportEvery time.Duration
+	roster      map[ID]*entry // of the owner
+	surveyed    time.Time
+	supply      []float64 // slots by stripe
+	offered     int       // slots of all, the owner's included
+	rated       int       // bits a second, for slots
+
 	upload int
 	capped int       // slots, since queues have grown; 0: as many as upload allows
 	uncap  time.Time // one more may be tried then
@@ -174,7 +187,7 @@ func New(cfg Config) *Swarm {
 	}
 	s := &Swarm{
 		cfg: cfg, hop: cfg.Self.Hop(), rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Self.Hop())),
-		peers: make(map[ID]*peer), upload: cfg.Upload, clock: ownerClock{error: -1}, size: 1,
+		peers: make(map[ID]*peer), roster: make(map[ID]*entry), supply: make([]float64, cfg.Stripes), upload: cfg.Upload, clock: ownerClock{error: -1}, size: 1,
 	}
 	s.describe(cfg.Epoch, cfg.Stripes)
 	return s
@@ -297,6 +310,9 @@ func (s *Swarm) tick() {
 	s.heartbeats()
 	s.trim()
 	s.limits()
+	s.report()
+	s.settleHome()
+	s.survey(false)
 	if !s.due.After(s.now) { // a step has changed what an earlier one looked at
 		s.due = s.now.Add(time.Millisecond)
 	}
@@ -330,8 +346,9 @@ func (s *Swarm) bitRate() int {
 }
 
 // self describes this member to others.
-func (s *Swarm) self() Member {
-	m := Member{ID: s.cfg.Self, Addresses: s.cfg.Addresses, Slots: s.slots(), Spare: s.spare(nil), Stripes: s.serves(nil), Depth: -1}
+func (s *Swarm) self(p *peer) Member {
+	m := Member{ID: s.cfg.Self, Addresses: s.cfg.Addresses, Slots: s.slots(), Spare: s.spare(), Home: s.homes(), Depth: -1}
+	m.Stripes, m.Leaves = s.open(p)
 	if s.owner() {
 		m.Depth = 0
 		return m
@@ -342,23 +359,6 @@ func (s *Swarm) self() Member {
 		}
 	}
 	return m
-}
-
-// spare returns how many slots a peer may still hope for.
-func (s *Swarm) spare(p *peer) int {
-	n := max(0, s.slots()-s.total())
-	if p != nil && p.local && s.slots() > 0 {
-		n += s.k
-	}
-	return n
-}
-
-// serves returns the mask of the stripes that a peer may be served with.
-func (s *Swarm) serves(*peer) uint64 {
-	if s.slots() == 0 || !s.leaving.IsZero() {
-		return 0
-	}
-	return s.all()
 }
 
 // Stats returns the present state and the counts since New.

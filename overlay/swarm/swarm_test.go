@@ -446,11 +446,11 @@ func TestQueueToAChild(t *testing.T) {
 	r.flow(10, 30)
 	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
 	r.take()
-	r.flow(30, 60) // 600 ms without an acknowledgement
+	r.flow(30, 80) // a second without an acknowledgement
 	if st := r.s.Stats(); st.Dropped == 0 {
 		t.Error("nothing was dropped although nothing is acknowledged")
 	}
-	r.pass(time.Second)
+	r.pass(700 * time.Millisecond)
 	d := sent[Detach](r.take())["kid"]
 	if d.Stripes != 2 || d.After != 500 {
 		t.Errorf("Detach = %+v, want one stripe shed", d)

@@ -50,7 +50,9 @@ const (
 	attachHold   = 2 * time.Second        // how long a parent that is joining keeps an Attach for an answer
 	refusedFor   = time.Second            // not asked again for the same stripes, unless it says otherwise
 	hopCost      = 5 * time.Millisecond
-	unknownRTT   = 100 * time.Millisecond
+	// spread is what each stripe that a peer brings already counts in delay, so that several parents share them.
+	spread     = 8 * time.Millisecond
+	unknownRTT = 100 * time.Millisecond
 	// better is by how much, of the present cost, another parent must be cheaper to switch: less would flap.
 	better        = 0.2
 	optimizeEvery = 2 * time.Second // spread by a random half
@@ -69,14 +71,19 @@ const (
 	slotTolerance     = 0.95                   // an owner that can send the channel this nearly once may try
 	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
 	relentAfter       = 3                      // refusals
-	maxQueue          = 200 * time.Millisecond // beyond which chunks that are not vital are not pushed
+	maxQueue          = 200 * time.Millisecond // all the time, beyond which a child is given less
 	shedAfter         = time.Second            // of such queues a stripe is taken away
 	shedNotice        = 500 * time.Millisecond
+	moveAgain         = 200 * time.Millisecond // when slots are being moved, to ask again
 	leaveNotice       = 500 * time.Millisecond
 	endNotice         = 2 * time.Second // a channel's end is told to children for so long
-	pushDeadline      = time.Second     // a chunk that has waited so long is of no use to the child
-	burst             = 32 << 10        // bytes that catching up may begin with
-	childSilence      = 15 * time.Second
+	// pushDeadline is how long a chunk may wait here; of those that are not vital, half as long.
+	pushDeadline = time.Second
+	burst        = 32 << 10 // bytes that catching up may begin with
+	// childDoubt is how long a child may say nothing, neither heartbeat nor acknowledgement, before others get its
+	// slots, and childSilence before it is given up.
+	childDoubt   = 900 * time.Millisecond
+	childSilence = 4 * time.Second
 )
 
 // Messages by time.
