@@ -101,7 +101,7 @@ type round struct {
 	crowd  *load.Load
 	server *process
 	sent   func() (uint32, error) // number of the next packet
-	empty  int                    // KB of memory before the players came
+	single int                    // KB of memory with one player
 }
 
 // relay measures a server that has the stream from a publisher.
@@ -131,16 +131,26 @@ func (r *round) relay(ctx context.Context, g *errgroup.Group) error {
 	return r.measure(ctx)
 }
 
-// join brings the players, evenly spread over time so that they come at all ages of the key frame.
+// join brings the players, evenly spread over time so that they come at all ages of the key frame. The first one comes
+// alone: what a stream costs that somebody watches is not the others' to bear.
 func (r *round) join(ctx context.Context, url string) error {
+	if err := r.crowd.Join(url, false); err != nil {
+		return err
+	}
+	if err := r.await(ctx, 1); err != nil {
+		return err
+	}
+	if err := wait(ctx, time.Second); err != nil {
+		return err
+	}
 	var err error
-	if r.empty, err = r.server.memory(); err != nil {
+	if r.single, err = r.server.memory(); err != nil {
 		return err
 	}
 	tick := time.NewTicker(max(r.o.joining/time.Duration(r.Players), leastGap))
 	defer tick.Stop()
-	for i := range r.Players {
-		if err := r.crowd.Join(url, i < r.Stalled); err != nil {
+	for i := 1; i < r.Players; i++ {
+		if err := r.crowd.Join(url, i <= r.Stalled); err != nil {
 			return err
 		}
 		select {
@@ -152,6 +162,26 @@ func (r *round) join(ctx context.Context, url string) error {
 	return nil
 }
 
+// await waits until so many players have a picture, for a while: those that have none by then are lost packets. The error
+// is that none has.
+func (r *round) await(ctx context.Context, players int) error {
+	for deadline := time.Now().Add(joinWithin); ; {
+		n, err := r.crowd.Playing()
+		if n >= players || n > 0 && time.Now().After(deadline) {
+			return nil
+		}
+		if n == 0 && err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("no player has a picture")
+		}
+		if err := wait(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // floor measures the system calls alone.
 func (r *round) floor(ctx context.Context) error {
 	server, addr, err := r.p.startFloor(*r.cell, r.o)
@@ -160,9 +190,6 @@ func (r *round) floor(ctx context.Context) error {
 	}
 	defer r.stop(server)
 	r.server = server
-	if r.empty, err = server.memory(); err != nil {
-		return err
-	}
 	for range r.Players {
 		at, err := r.crowd.Listen(addr)
 		if err != nil {
@@ -184,17 +211,8 @@ func (r *round) floor(ctx context.Context) error {
 
 // measure waits until all players play, and measures.
 func (r *round) measure(ctx context.Context) error {
-	for deadline := time.Now().Add(joinWithin); ; {
-		n, err := r.crowd.Playing()
-		if n == 0 && err != nil {
-			return err
-		}
-		if n >= r.Players-r.Stalled || time.Now().After(deadline) {
-			break // those that do not play are lost packets
-		}
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
+	if err := r.await(ctx, r.Players-r.Stalled); err != nil {
+		return err
 	}
 	if err := wait(ctx, r.o.warm); err != nil {
 		return err
@@ -271,7 +289,9 @@ func (r *round) note(before, after reading) {
 	c.Cores = used / took
 	c.Reading = (after.crowd - before.crowd).Seconds() / took
 	c.Resident = after.memory
-	c.Memory = float64(after.memory-r.empty) / float64(r.Players)
+	if c.Server != floor && c.Players > 1 {
+		c.Memory = float64(after.memory-r.single) / float64(r.Players-1)
+	}
 	c.LoadAfter = loadAverage()
 }
 
