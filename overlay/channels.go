@@ -65,6 +65,9 @@ func (ch *channel) openAs(ctx context.Context, name media.Name) (*media.Stream, 
 	}
 }
 
+// channelID returns the ID of a channel.
+func channelID(owner p2p.ID, name media.Name) chunk.ID { return chunk.ChannelID(owner.Key(), name) }
+
 // channel returns the channel of that ID, or nil.
 func (n *Node) channel(id chunk.ID) *channel {
 	n.mu.Lock()
@@ -95,7 +98,7 @@ func (n *Node) remove(ch *channel) {
 // member returns the channel of another gateway, joining its swarm when this gateway is no member yet. Calls for the
 // same channel share one attempt. The peer except is not asked: it asks itself.
 func (n *Node) member(ctx context.Context, owner p2p.ID, name media.Name, except p2p.ID) (*channel, error) {
-	return n.obtain(ctx, chunk.ChannelID(owner.Key(), name), func() (*channel, error) {
+	return n.obtain(ctx, channelID(owner, name), func() (*channel, error) {
 		f, _, err := n.find(ctx, owner, name, except)
 		if err != nil {
 			return nil, err
@@ -104,7 +107,7 @@ func (n *Node) member(ctx context.Context, owner p2p.ID, name media.Name, except
 		if err != nil {
 			return nil, err
 		}
-		if d.Channel() != chunk.ChannelID(owner.Key(), name) {
+		if d.Channel() != channelID(owner, name) {
 			return nil, errors.New("a peer has answered with the descriptor of another channel")
 		}
 		return newChannel(n, description{d, f.descriptor}), nil
@@ -119,7 +122,7 @@ func (n *Node) own(name media.Name) bool {
 
 // ownChannel returns the channel of a stream of this gateway, which is opened when nobody has yet.
 func (n *Node) ownChannel(ctx context.Context, name media.Name) (*channel, error) {
-	return n.obtain(ctx, chunk.ChannelID(n.ID().Key(), name), func() (*channel, error) {
+	return n.obtain(ctx, channelID(n.ID(), name), func() (*channel, error) {
 		st, err := n.hub.Open(ctx, name)
 		if err != nil {
 			return nil, err

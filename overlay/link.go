@@ -162,11 +162,11 @@ func (n *Node) hold(ctx context.Context, l *link, r *frameReader) {
 // beat pings the peer. A stream that is not the better one is given up after a while instead.
 func (n *Node) beat(ctx context.Context, l *link) error {
 	for {
-		after := pingEvery
+		after, yields := pingEvery, false
 		if n.link(l.peer) == l {
 			l.send((&ping{stamp: uint64(time.Now().UnixNano())}).encode())
 		} else {
-			after = yieldAfter
+			after, yields = yieldAfter, true
 		}
 		t := time.NewTimer(after)
 		select {
@@ -175,7 +175,7 @@ func (n *Node) beat(ctx context.Context, l *link) error {
 			t.Stop()
 			return ctx.Err()
 		}
-		if after == yieldAfter {
+		if yields {
 			return errBetter
 		}
 	}
@@ -215,6 +215,10 @@ func (n *Node) dispatch(ctx context.Context, l *link, c *control) error {
 		n.questions.answer(c.found.number, answer{from: l.peer, found: c.found})
 	case c.missing != nil:
 		n.questions.answer(c.missing.number, answer{from: l.peer, missing: c.missing})
+	case c.list:
+		l.send(n.shared().encode())
+	case c.names != nil:
+		n.listed(l.peer, c.names)
 	case c.ping != nil && c.ping.echo != 0:
 		if d := time.Now().UnixNano() - int64(c.ping.echo); d > 0 && d < int64(silentAfter) {
 			l.rtt.Store(d)

@@ -55,9 +55,10 @@ type Node struct {
 	questions questions
 	spoil     func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
 
-	tasks  chan func(context.Context) // from anywhere to Run
-	over   chan struct{}              // closed when Run takes no more tasks
-	ending chan struct{}              // closed when Run's context is done
+	tasks   chan func(context.Context) // from anywhere to Run
+	relinks chan struct{}              // has a token when a peer has come
+	over    chan struct{}              // closed when Run takes no more tasks
+	ending  chan struct{}              // closed when Run's context is done
 
 	mu       sync.Mutex // guards the fields below
 	o        Options
@@ -74,7 +75,8 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
 		book: newBook(o.Peers), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
 		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
-		links: make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
+		relinks: make(chan struct{}, 1),
+		links:   make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
 		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[*peer]*keeper),
 		questions: questions{asked: make(map[uint64]question)},
 	}
@@ -122,6 +124,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.addrs = addrs
 		n.mu.Unlock()
 		n.watch()
+		n.relay(inner)
 		return nil
 	})
 	for {
@@ -256,6 +259,10 @@ func (n *Node) addresses() []string {
 
 // relinked tells all channels to look at the link to a peer.
 func (n *Node) relinked(id p2p.ID) {
+	select {
+	case n.relinks <- struct{}{}:
+	default:
+	}
 	for _, ch := range n.allChannels() {
 		ch.box.put(func() { ch.relinked(id) })
 	}

@@ -155,7 +155,7 @@ type camera struct {
 	n    int
 }
 
-// film publishes a stream until the test ends or stop is called.
+// film publishes a stream until the test ends or stop is called; then it waits a second for another publisher.
 func (g *gateway) film(name media.Name, tracks ...media.Track) (stop func()) {
 	g.t.Helper()
 	if len(tracks) == 0 {
@@ -171,6 +171,7 @@ func (g *gateway) film(name media.Name, tracks ...media.Track) (stop func()) {
 	stop = func() {
 		once.Do(func() { close(done) })
 		<-gone
+		pub.Close()
 	}
 	go func() {
 		defer close(gone)
@@ -292,6 +293,7 @@ func chain(t testing.TB) (a, b, c *gateway) {
 }
 
 func TestChain(t *testing.T) {
+	t.Parallel()
 	a, b, c := chain(t)
 	a.film("hall/live")
 	far := c.view("a/hall/live")
@@ -323,6 +325,7 @@ func TestChain(t *testing.T) {
 }
 
 func TestNotFound(t *testing.T) {
+	t.Parallel()
 	a, _, c := chain(t)
 	a.o.Conf.Share = []string{"open/*"}
 	a.node.Reconfigure(a.o)
@@ -341,6 +344,7 @@ func TestNotFound(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	a, b := newGateway(t, "a"), newGateway(t, "b")
 	a.start() // does not list b
 	b.knows(a).start()
@@ -361,6 +365,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestRelayDies(t *testing.T) {
+	t.Parallel()
 	a, b, c := chain(t)
 	d := newGateway(t, "d").knows(a).knowsAt(c).start()
 	a.knowsAt(d)
@@ -387,6 +392,7 @@ func TestRelayDies(t *testing.T) {
 }
 
 func TestOwnerReturns(t *testing.T) {
+	t.Parallel()
 	a, _, c := chain(t)
 	stop := a.film("live")
 	v := c.view("a/live")
@@ -402,17 +408,12 @@ func TestOwnerReturns(t *testing.T) {
 }
 
 func TestStreamEnds(t *testing.T) {
+	t.Parallel()
 	a, _, c := chain(t)
 	stop := a.film("live")
 	v := c.view("a/live")
 	v.watch(50)
 	stop()
-	a.hub.Stream("live") // lingers for a second
-	if pub, err := a.hub.Publish("live", []media.Track{h264}, media.Origin{}); err != nil {
-		t.Fatal(err)
-	} else {
-		pub.End()
-	}
 	select {
 	case <-v.st.Done():
 	case <-time.After(testTimeout):
@@ -421,6 +422,7 @@ func TestStreamEnds(t *testing.T) {
 }
 
 func TestTracksChange(t *testing.T) {
+	t.Parallel()
 	a, _, c := chain(t)
 	stop := a.film("live")
 	v := c.view("a/live")
@@ -448,6 +450,7 @@ func TestTracksChange(t *testing.T) {
 }
 
 func TestTampering(t *testing.T) {
+	t.Parallel()
 	a, b, c := chain(t)
 	b.node.spoil = func(chunk []byte) []byte {
 		chunk[len(chunk)/2] ^= 1
@@ -475,6 +478,7 @@ func TestTampering(t *testing.T) {
 
 // TestBothDial has two gateways dial each other at the same moment: one control stream stays, and nothing is lost.
 func TestBothDial(t *testing.T) {
+	t.Parallel()
 	for range 4 {
 		a, b := newGateway(t, "a"), newGateway(t, "b")
 		a.knowsAt(b).start()
@@ -503,5 +507,51 @@ func TestBothDial(t *testing.T) {
 		v.sub.Close()
 		a.stop()
 		b.stop()
+	}
+}
+
+func TestRelayPatterns(t *testing.T) {
+	t.Parallel()
+	a, b := newGateway(t, "a"), newGateway(t, "b")
+	b.o.Conf.Relay = []string{"a/hall/*", "a/lobby"}
+	b.o.Conf.IdleAfter = 0
+	a.knowsAt(b).start()
+	b.knows(a).start()
+	stop := a.film("hall/east")
+	a.film("hall/west")
+	a.film("lobby")
+	a.film("other")
+	carried := func(want string) func() bool {
+		return func() bool {
+			var all []string
+			for _, c := range b.node.Status().Channels {
+				all = append(all, string(c.Name))
+			}
+			return strings.Join(all, " ") == want
+		}
+	}
+	eventually(t, "b carries what it is to", carried("hall/east hall/west lobby"))
+	stop()
+	eventually(t, "b leaves what has ended", carried("hall/west lobby"))
+	b.o.Conf.Relay = []string{"a/lobby"}
+	b.node.Reconfigure(b.o)
+	eventually(t, "b leaves what it need not carry any more", carried("lobby"))
+}
+
+func TestUnshared(t *testing.T) {
+	t.Parallel()
+	a, _, c := chain(t)
+	a.film("live")
+	v := c.view("a/live")
+	v.watch(50)
+	a.o.Conf.Share = nil
+	a.node.Reconfigure(a.o)
+	select {
+	case <-v.st.Done():
+	case <-time.After(testTimeout):
+		t.Error("c has a stream that is not shared any more")
+	}
+	if _, err := c.open("a/live"); !errors.Is(err, media.ErrNotFound) {
+		t.Errorf("Open of what is not shared = %v, want %v", err, media.ErrNotFound)
 	}
 }

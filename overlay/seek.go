@@ -162,8 +162,7 @@ func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *mis
 	if s.owner == n.ID() {
 		return n.lookHere(ctx, s)
 	}
-	id := chunk.ChannelID(s.owner.Key(), s.name)
-	if ch := n.channel(id); ch != nil {
+	if ch := n.channel(channelID(s.owner, s.name)); ch != nil {
 		if ch.orphan.Load() {
 			return nil, &missing{cause: causeUnreachable}
 		}

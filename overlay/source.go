@@ -84,8 +84,7 @@ func rate(st *media.Stream) int {
 // begin starts to produce.
 func (s *source) begin(ch *channel) {
 	ch.start(func(ctx context.Context) {
-		err := s.produce(ctx, ch)
-		if ctx.Err() == nil {
+		if err := s.produce(ctx, ch); err != nil && ctx.Err() == nil {
 			ch.box.put(func() { ch.giveUp(err) })
 		}
 	})
@@ -114,12 +113,18 @@ func (s *source) produce(ctx context.Context, ch *channel) error {
 		if s.n.stopping() {
 			return nil // this gateway ends, perhaps for a restart: members wait for it
 		}
-		d, _, err := s.n.describe(s.stream.Name(), s.tracks, 0, true)
-		if err != nil {
-			return err
-		}
-		return errors.Join(ch.renew(d.raw), media.ErrEnded)
+		return s.end(ch)
 	}
+}
+
+// end tells all members that the channel is over.
+func (s *source) end(ch *channel) error {
+	old, _ := ch.description()
+	d, _, err := s.n.describe(ch.name, old.Tracks, 0, true)
+	if err != nil {
+		return err
+	}
+	return ch.renew(d.raw)
 }
 
 // pump makes chunks of what a subscription brings.

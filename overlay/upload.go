@@ -88,4 +88,9 @@ func (ch *channel) limit(now time.Time) {
 func (ch *channel) reconfigure() {
 	ch.limit(time.Now())
 	ch.demands()
+	if ch.source != nil && !shares(ch.n.options().Conf.Share, ch.name) {
+		if err := ch.source.end(ch); err != nil {
+			ch.log.Error("channel not ended", "err", err)
+		}
+	}
 }

@@ -22,12 +22,16 @@ import (
 //	  Found   found   = 4;
 //	  Missing missing = 5;
 //	  Ping    ping    = 6;
+//	  List    list    = 7;
+//	  Names   names   = 8;
 //	}
 //	message Hello   { uint64 instance = 1; string version = 2; }
 //	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; }
 //	message Found   { uint64 number = 1; bytes descriptor = 2; bool member = 3; uint64 hops = 4; }
 //	message Missing { uint64 number = 1; uint64 cause = 2; string text = 3; }
 //	message Ping    { uint64 stamp = 1; uint64 echo = 2; }
+//	message List    {}
+//	message Names   { repeated string name = 1; }
 const (
 	fieldHello protowire.Number = iota + 1
 	fieldSwarm
@@ -35,11 +39,15 @@ const (
 	fieldFound
 	fieldMissing
 	fieldPing
+	fieldList
+	fieldNames
 )
 
 const (
 	// maxText bounds a version or a reason from a peer in bytes: it goes into logs and to players.
 	maxText = 200
+	// maxNames bounds the streams that a gateway tells of: with their length, they fit into one message.
+	maxNames = 400
 	// maxHops bounds how far a seek goes; swarm.MaxHops bounds the way back.
 	maxHops = 16
 )
@@ -91,6 +99,9 @@ const (
 // ping is answered by a ping whose echo is its stamp.
 type ping struct{ stamp, echo uint64 }
 
+// names tells which streams of this gateway are live and shared. An empty message asks for it.
+type names []media.Name
+
 // control is what a frame of a control stream says: exactly one field is set, or none when the kind is unknown.
 type control struct {
 	hello   *hello
@@ -99,6 +110,8 @@ type control struct {
 	found   *found
 	missing *missing
 	ping    *ping
+	list    bool
+	names   names
 }
 
 // fields appends the fields of a message; zero values are left out.
@@ -155,6 +168,20 @@ func (p *ping) encode() []byte {
 	return envelope(fieldPing, fields(nil).number(1, p.stamp).number(2, p.echo))
 }
 
+// encodeList asks for a peer's streams.
+func encodeList() []byte { return envelope(fieldList, nil) }
+
+func (n names) encode() []byte {
+	var f fields
+	for i, name := range n {
+		if i == maxNames {
+			break
+		}
+		f = f.text(1, string(name))
+	}
+	return envelope(fieldNames, f)
+}
+
 // decodeControl reads a frame of a control stream. The error wraps errMalformed.
 func decodeControl(b []byte) (control, error) {
 	var c control
@@ -173,6 +200,10 @@ func decodeControl(b []byte) (control, error) {
 			c.missing, inner = decodeMissing(v)
 		case fieldPing:
 			c.ping, inner = decodePing(v)
+		case fieldList:
+			c.list = true
+		case fieldNames:
+			c.names, inner = decodeNames(v)
 		}
 	})
 	return c, errors.Join(err, inner)
@@ -266,6 +297,23 @@ func decodePing(b []byte) (*ping, error) {
 		}
 	})
 	return p, err
+}
+
+func decodeNames(b []byte) (names, error) {
+	var n names
+	var bad error
+	err := walk(b, func(num protowire.Number, _ uint64, v []byte) {
+		if num != 1 {
+			return
+		}
+		name, err := media.ParseName(string(v))
+		if err != nil || len(n) == maxNames {
+			bad = fmt.Errorf("%w: list of streams", errMalformed)
+			return
+		}
+		n = append(n, name)
+	})
+	return n, errors.Join(err, bad)
 }
 
 // walk calls f with each field of a message that is a number or a run of bytes; other kinds are skipped.

@@ -28,6 +28,8 @@ var controls = []struct {
 	{"found", (&found{1, []byte("d"), true, 2}).encode(), control{found: &found{1, []byte("d"), true, 2}}},
 	{"missing", (&missing{1, causeRefused, "no"}).encode(), control{missing: &missing{1, causeRefused, "no"}}},
 	{"ping", (&ping{1, 2}).encode(), control{ping: &ping{1, 2}}},
+	{"list", encodeList(), control{list: true}},
+	{"names", names{"a", "b/c"}.encode(), control{names: names{"a", "b/c"}}},
 	{"of a newer version", envelope(99, []byte("what")), control{}},
 }
 
@@ -46,6 +48,7 @@ func TestControlMalformed(t *testing.T) {
 		"owner is no ID": (&seek{1, 2, "hq", "a", 3, true, 4}).encode(),
 		"name is none":   (&seek{1, 2, someID, "../a", 3, true, 4}).encode(),
 		"no owner":       envelope(fieldSeek, nil),
+		"a name is none": names{"a//b"}.encode(),
 		"inner cut":      envelope(fieldPing, []byte{0x08}),
 	} {
 		if c, err := decodeControl(b); !errors.Is(err, errMalformed) {
