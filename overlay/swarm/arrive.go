@@ -6,6 +6,7 @@ import "time"
 func (s *Swarm) arrived(ev Arrived) {
 	p := s.find(ev.From)
 	if p != nil {
+		p.interval += (min(s.now.Sub(p.heard), time.Second) - p.interval) / 8
 		p.heard = s.now
 		p.received += uint64(ev.Size)
 	}

@@ -210,7 +210,7 @@ func (s *Swarm) pace(p *peer) float64 {
 	if p.local || s.upload >= Unlimited {
 		return 4 * want
 	}
-	left := float64(s.upload)/8 - stripe*float64(s.total()-own)
+	left := usable * (float64(s.upload)/8 - stripe*float64(s.total()+s.moves()-own))
 	return max(1.1*stripe*float64(own), min(want, left))
 }
 
@@ -347,7 +347,7 @@ func (s *Swarm) children() {
 
 // congestion sheds a stripe of a child whose queue stays too long.
 func (s *Swarm) congestion(p *peer) {
-	if len(p.flight) == 0 || p.queue(s.now) <= maxQueue {
+	if len(p.flight) == 0 || p.queue(s.now) <= maxQueue || s.doubtful(p) {
 		p.full = time.Time{}
 		if len(p.flight) > 0 {
 			s.at(p.flight[0].at.Add(maxQueue + p.distance() + 2*ackEvery + time.Millisecond))
@@ -364,7 +364,10 @@ func (s *Swarm) congestion(p *peer) {
 	p.full = s.now
 	s.shed(p, 1<<(bits.Len64(p.down)-1))
 	s.stats.Shed++
-	s.capped = max(1, s.total()-1)
+	s.capped = max(1, s.total())
+	if s.owner() {
+		s.capped = max(s.capped, s.k) // with less it cannot be the owner
+	}
 	s.uncap = s.now.Add(uncapEvery)
 }
 

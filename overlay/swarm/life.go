@@ -185,8 +185,8 @@ func (s *Swarm) admission() {
 
 // stuck tells whether there is nobody left to ask for what is lacking, and some have refused.
 func (s *Swarm) stuck() bool {
-	if s.why == 0 || s.now.Sub(s.joining) < refusedFor {
-		s.at(s.joining.Add(refusedFor))
+	if at := s.joining.Add(refusedFor); s.now.Before(at) {
+		s.at(at)
 		return false
 	}
 	for i := range s.stripes {
@@ -194,7 +194,10 @@ func (s *Swarm) stuck() bool {
 			return false
 		}
 	}
-	return true
+	if s.why == 0 && !s.stranded() {
+		s.why = RefusedFull // nobody had to say so: they told that they have no room
+	}
+	return s.why != 0
 }
 
 // letGo gives back the stripes of a newcomer that cannot get all: a channel in part is of no use to players, but may be

@@ -23,7 +23,6 @@ type stripe struct {
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
-	pinged time.Time     // the silent parent was asked whether it lives
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 
 	heir   *peer     // was asked to become the parent
@@ -105,11 +104,6 @@ func (s *Swarm) silent(i int) bool {
 	if r := &p.routes[i]; p.depth != 0 && !r.rooted {
 		limit += orphanGrace
 	}
-	if st.behind.IsZero() && s.now.Sub(p.heard) < limit {
-		st.pinged = time.Time{}
-		s.at(p.heard.Add(limit))
-		return false
-	}
 	if !st.behind.IsZero() {
 		at := later(st.behind, st.last, st.since).Add(limit)
 		if !s.now.Before(at) {
@@ -117,17 +111,21 @@ func (s *Swarm) silent(i int) bool {
 		}
 		s.at(at)
 	}
-	if s.now.Sub(p.heard) < limit {
+	return s.dead(p)
+}
+
+// dead tells whether a parent says nothing at all any more and does not answer when asked.
+func (s *Swarm) dead(p *peer) bool {
+	limit := max(silence, silentIntervals*p.interval)
+	if at := p.heard.Add(limit); s.now.Before(at) {
+		s.at(at)
 		return false
 	}
-	if st.pinged.IsZero() { // nothing at all: does it live?
-		st.pinged = s.now
-		if s.now.Sub(p.pinged) > limit {
-			p.pinged = s.now
-			s.greet(p, true)
-		}
+	if p.pinged.Before(p.heard) {
+		p.pinged = s.now
+		s.greet(p, true)
 	}
-	at := st.pinged.Add(p.distance() + 4*p.rtt.dev + attachAnswer)
+	at := p.pinged.Add(p.distance() + 4*p.rtt.dev + attachAnswer)
 	s.at(at)
 	return !s.now.Before(at)
 }
@@ -276,7 +274,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			s.detach(st.heir, bit)
 		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
-		st.top, st.live, st.behind, st.ends, st.pinged = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, time.Time{}
+		st.top, st.live, st.behind, st.ends = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}
 		st.seen, st.got, st.judged = 0, 0, s.now
 		p.up |= bit
 		p.asked &^= bit
@@ -467,4 +465,11 @@ func later(ts ...time.Time) time.Time {
 		}
 	}
 	return last
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

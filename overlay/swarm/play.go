@@ -91,16 +91,22 @@ func (s *Swarm) skip(to uint64) {
 // deadline returns when the gap before a chunk that is held is given up.
 func (s *Swarm) deadline(after uint64) time.Time {
 	c := s.win.at(after)
-	if s.cfg.Steady {
+	st := &s.stripes[s.next%uint64(s.k)]
+	at := c.arrived.Add(s.delay())
+	switch {
+	case s.cfg.Steady:
 		return s.steadyAt(c)
-	}
-	if st := &s.stripes[s.next%uint64(s.k)]; !s.caught && s.next < st.live && st.parent != nil && s.now.Sub(st.since) < catchUpFor {
+	case !s.caught && s.next < st.live && st.parent != nil && s.now.Sub(st.since) < catchUpFor:
 		return later(st.last, st.since).Add(maxDelay) // its parent is sending what we need to begin
+	case s.hist.n >= measureChunks:
+		at = c.wall.Add(s.hist.quantile(0.5) + s.delay())
 	}
-	if s.hist.n < measureChunks {
-		return c.arrived.Add(s.delay())
+	if s.cfg.Delay == 0 && st.parent != nil && st.top <= s.next {
+		// It is in its parent's queue: that costs players less than what a skip does, as long as the stripe flows.
+		flows := later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
+		at = later(at, earlier(flows, c.arrived.Add(maxDelay)))
 	}
-	return c.wall.Add(s.hist.quantile(0.5) + s.delay())
+	return at
 }
 
 // delay returns how long a gap may hold up the players.

@@ -27,6 +27,10 @@ func (s *Swarm) repair() {
 			continue
 		}
 		if c.missed.IsZero() {
+			if s.inQueue(q) && !s.asking.take(s.slotRate()/8/asksPerSecond, lateRepair*float64(s.slotRate())/8, s.slotRate()/8/asksPerSecond*4, s.now) {
+				s.at(s.now.Add(minWait))
+				continue
+			}
 			c.missed = s.now
 		}
 		if c.asked != nil {
@@ -80,7 +84,17 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	if !lag.set || s.hist.n < measureChunks {
 		return next.arrived.Add(silence)
 	}
-	return next.wall.Add(max(lag.mean+4*lag.dev, s.late()) + repairSlack)
+	// A parent that goes on pushing the stripe would have pushed this one, too, or will: its going on without shows.
+	return later(next.wall.Add(max(lag.mean+4*lag.dev, s.late())+repairSlack), later(st.last, st.since).Add(st.every*3/2))
+}
+
+// asksPerSecond is how many chunks a second are assumed for limits on what is asked.
+const asksPerSecond = 50
+
+// inQueue tells whether a chunk that is late may still come from its parent, which pushes the stripe.
+func (s *Swarm) inQueue(q uint64) bool {
+	st := &s.stripes[q%uint64(s.k)]
+	return st.parent != nil && st.top <= q && s.now.Sub(later(st.last, st.since)) < max(silence, silentIntervals*st.every)
 }
 
 // late returns the lag that one chunk in two hundred exceeds: what is later than that is missing.
@@ -182,17 +196,20 @@ func (p *peer) flying(seq uint64) bool {
 
 // may tells whether a chunk may be given within what is set aside for repair.
 func (s *Swarm) may(p *peer, c *chunkState) bool {
-	rate := float64(max(s.slotRate(), 64_000)) / 8
-	part := maxRepairRate
+	rate := float64(s.slotRate())
+	left := maxRepairRate * rate
 	switch {
 	case p.local:
 		return true
-	case s.owner() && s.size >= smallSwarm:
-		part = ownerRepair
 	case !s.owner() && s.slots() == 0:
 		return false
+	case s.upload < Unlimited:
+		left = min(left, float64(s.upload)-rate*float64(s.total())/float64(s.k))
 	}
-	return s.giving.take(c.size, part*rate, repairBurst, s.now)
+	if s.owner() && s.size >= smallSwarm {
+		left = min(left, ownerRepair*rate)
+	}
+	return s.giving.take(c.size, max(left, ownerRepair*rate/2)/8, repairBurst, s.now)
 }
 
 // lacked takes in what a peer could not give.

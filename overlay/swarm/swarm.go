@@ -130,6 +130,7 @@ type Swarm struct {
 	win     window
 	trimmed time.Time
 	rate    meter
+	asking  tokens
 	giving  tokens
 	lag     estimate      // arrival less the owner's wall clock, of live chunks
 	hist    histogram     // the same, with those that were repaired

@@ -446,13 +446,21 @@ func TestQueueToAChild(t *testing.T) {
 	r.flow(10, 30)
 	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
 	r.take()
-	r.flow(30, 80) // a second without an acknowledgement
-	if st := r.s.Stats(); st.Dropped == 0 {
-		t.Error("nothing was dropped although nothing is acknowledged")
+	begin := r.now
+	for q := uint64(30); q < 80; q++ { // acknowledged a second late
+		if r.flow(q, q+1); r.now.Sub(begin) > time.Second {
+			r.say("kid", Ack{Epoch: 1, Seqs: []uint64{q - 50}})
+		}
+		r.say("kid", Heartbeat{Epoch: 1})
 	}
-	r.pass(700 * time.Millisecond)
-	d := sent[Detach](r.take())["kid"]
-	if d.Stripes != 2 || d.After != 500 {
+	if st := r.s.Stats(); st.Dropped == 0 {
+		t.Error("nothing was dropped although acknowledgements are a second late")
+	}
+	for range 150 {
+		r.pass(20 * time.Millisecond)
+		r.say("kid", Heartbeat{Epoch: 1})
+	}
+	if d := sent[Detach](r.take())["kid"]; d.Stripes != 2 || d.After != 500 {
 		t.Errorf("Detach = %+v, want one stripe shed", d)
 	}
 

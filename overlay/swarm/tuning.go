@@ -72,7 +72,7 @@ const (
 	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
 	relentAfter       = 3                      // refusals
 	maxQueue          = 200 * time.Millisecond // all the time, beyond which a child is given less
-	shedAfter         = time.Second            // of such queues a stripe is taken away
+	shedAfter         = 3 * time.Second        // of such queues a stripe is taken away
 	shedNotice        = 500 * time.Millisecond
 	moveAgain         = 200 * time.Millisecond // when slots are being moved, to ask again
 	leaveNotice       = 500 * time.Millisecond
@@ -82,7 +82,7 @@ const (
 	burst        = 32 << 10 // bytes that catching up may begin with
 	// childDoubt is how long a child may say nothing, neither heartbeat nor acknowledgement, before others get its
 	// slots, and childSilence before it is given up.
-	childDoubt   = 900 * time.Millisecond
+	childDoubt   = 400 * time.Millisecond
 	childSilence = 4 * time.Second
 )
 
@@ -97,10 +97,13 @@ const (
 
 // Repair.
 const (
-	repairSlack   = 10 * time.Millisecond // beyond the measured lag of a stripe before a chunk is missing
-	minWait       = 50 * time.Millisecond // for the answer to a Want
-	maxAsked      = 48                    // chunks outstanding with one peer
-	ownerRepair   = 0.1                   // of the rate is what the owner gives to those who ask
-	repairBurst   = 64 << 10              // bytes
-	maxRepairRate = 1.0                   // of the rate is what another member gives
+	repairSlack = 10 * time.Millisecond // beyond the measured lag of a stripe before a chunk is missing
+	minWait     = 50 * time.Millisecond // for the answer to a Want
+	// lateRepair of the rate is what a member asks for at most of stripes that flow, though late: to ask for what is
+	// in a queue makes the queues longer.
+	lateRepair    = 0.05
+	maxAsked      = 48       // chunks outstanding with one peer
+	ownerRepair   = 0.1      // of the rate is what the owner gives to those who ask
+	repairBurst   = 64 << 10 // bytes
+	maxRepairRate = 1.0      // of the rate is what another member gives
 )

@@ -1,0 +1,219 @@
+package swarm
+
+import (
+	"math/bits"
+	"time"
+)
+
+// slots returns how many slots this member offers: what its upload carries, less what is set aside for repair.
+func (s *Swarm) slots() int {
+	n := unlimitedChildren * s.k
+	if s.upload < Unlimited {
+		rate := s.slotRate()
+		n = min(n, int(usable*float64(s.upload)*float64(s.k)/float64(rate)))
+		if s.owner() && float64(s.upload) >= slotTolerance*float64(rate) {
+			n = max(n, s.k)
+		}
+	}
+	if s.capped > 0 {
+		n = min(n, s.capped)
+	}
+	return n
+}
+
+// slotRate returns the bit rate by which slots are reckoned. It follows the measured one only when that is clearly
+// another, for slots that come and go would drive children about.
+func (s *Swarm) slotRate() int {
+	if s.rated == 0 {
+		s.rated = max(s.cfg.Rate, 0)
+		if s.rated == 0 {
+			s.rated = defaultRate
+		}
+	}
+	if m := s.rate.steady * 8; m > 0 && (m > s.rated*6/5 || m < s.rated*4/5) {
+		s.rated = m
+	}
+	return s.rated
+}
+
+// homes returns the mask of the stripes that this member forwards. While there are few contributors each may forward
+// all; among many, each has a few, so that trees are wide and shallow and a death costs mostly one stripe.
+func (s *Swarm) homes() uint64 {
+	if s.owner() || s.givers < homesFrom || s.home == 0 {
+		return s.all()
+	}
+	return s.home
+}
+
+// width is how many children a stripe may have here.
+func (s *Swarm) width() int {
+	n := max(1, bits.OnesCount64(s.homes()))
+	return max(1, (s.slots()+n-1)/n)
+}
+
+// total returns how many slots are filled. Those of the own site cost no upload; those being moved away are free, and
+// those of a child that is silent, which may be dead.
+func (s *Swarm) total() int {
+	n := 0
+	for _, p := range s.kids {
+		n += bits.OnesCount64(s.counted(p))
+	}
+	return n
+}
+
+// counted returns the mask of the stripes for which a child fills a slot.
+func (s *Swarm) counted(p *peer) uint64 {
+	if p.local || s.doubtful(p) {
+		return 0
+	}
+	return p.down &^ p.moving
+}
+
+// doubtful tells whether a child may be dead: it does not acknowledge what it was sent, nor say anything else.
+func (s *Swarm) doubtful(p *peer) bool {
+	quiet := s.now.Sub(p.heard)
+	if len(p.flight) > 0 {
+		quiet = min(quiet, s.now.Sub(p.flight[0].at))
+	} else {
+		quiet -= 2 * heartbeatEvery
+	}
+	return quiet > childDoubt+p.distance()+4*p.rtt.dev
+}
+
+// filled returns how many of a stripe's slots are.
+func (s *Swarm) filled(i int) int {
+	n := 0
+	for _, p := range s.kids {
+		if s.counted(p)&(1<<i) != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// spare returns how many slots a newcomer may hope for.
+func (s *Swarm) spare() int { return max(0, s.slots()-s.reserve()-s.total()) }
+
+// reserve is how many slots newcomers do not get: those who lose a parent shall find one.
+func (s *Swarm) reserve() int {
+	if s.owner() || s.slots() < s.k {
+		return 0
+	}
+	return 1
+}
+
+// open returns the masks of the stripes for which there is room for a peer, and in which a contributor may take a
+// leaf's place.
+func (s *Swarm) open(p *peer) (room, leaves uint64) {
+	slots := s.slots()
+	if slots == 0 || !s.leaving.IsZero() {
+		return 0, 0
+	}
+	if p != nil && p.local {
+		return s.all(), 0
+	}
+	free := s.spare() > 0
+	for i := range s.stripes {
+		bit := uint64(1) << i
+		if !s.owner() && !s.rooted(i) {
+			continue
+		}
+		if free && s.offers(p, i, 0) {
+			room |= bit
+		}
+		if s.leaf(i) != nil && s.homes()&bit != 0 {
+			leaves |= bit
+		}
+	}
+	return room, leaves
+}
+
+// offers tells whether a stripe has room for a peer, given that there is a slot.
+func (s *Swarm) offers(p *peer, i, tries int) bool {
+	bit := uint64(1) << i
+	if !s.owner() {
+		return s.homes()&bit != 0 && s.filled(i) < s.width()
+	}
+	n := s.filled(i)
+	switch {
+	case s.size < smallSwarm, tries >= relentAfter:
+		return true
+	case s.short():
+		return n < s.width()
+	case n >= s.sources():
+		return false
+	}
+	return p != nil && p.contributes(bit) || !s.provided(i)
+}
+
+// sources is how many children of a stripe the owner has: one, so that it sends the channel once, and a second where
+// it has upload for all stripes twice.
+func (s *Swarm) sources() int {
+	if s.slots() >= 2*s.k {
+		return 2
+	}
+	return 1
+}
+
+// contributes tells whether the peer forwards a stripe.
+func (p *peer) contributes(bit uint64) bool { return p.slots > 0 && (p.home == 0 || p.home&bit != 0) }
+
+// leaf returns a child whose slot of a stripe a contributor may take.
+func (s *Swarm) leaf(i int) *peer {
+	bit := uint64(1) << i
+	var best *peer
+	for _, p := range s.kids {
+		if p.down&^p.moving&bit == 0 || p.local || p.contributes(bit) {
+			continue
+		}
+		if best == nil || p.slots < best.slots {
+			best = p
+		}
+	}
+	return best
+}
+
+// displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
+func (s *Swarm) displace(p *peer, i int, spare int) bool {
+	bit := uint64(1) << i
+	if spare <= 0 || !p.contributes(bit) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()/2) {
+		return false
+	}
+	leaf := s.leaf(i)
+	if leaf == nil || leaf == p {
+		return false
+	}
+	leaf.adopt |= bit
+	leaf.adopter = p
+	leaf.moving |= bit
+	s.moved = s.now
+	leaf.moveBy = s.now.Add(shedNotice)
+	s.at(leaf.moveBy)
+	return true
+}
+
+// adopted tells leaves which contributor has their slots now.
+func (s *Swarm) adopted() {
+	for _, p := range s.kids {
+		if p.adopt == 0 {
+			continue
+		}
+		m := append([]Member{p.adopter.member()}, s.others(p, 7, p.adopt)...)
+		s.send(p, Detach{Stripes: p.adopt, After: int(shedNotice / time.Millisecond), Members: m})
+		p.adopt, p.adopter = 0, nil
+	}
+}
+
+// moves returns how many slots are being moved away: these are served beyond what is offered, for a moment.
+func (s *Swarm) moves() int {
+	n := 0
+	for _, p := range s.kids {
+		n += bits.OnesCount64(p.moving & p.down)
+	}
+	return n
+}
+
+// tight tells whether the upload does not carry the slots that are being moved away beside the others.
+func (s *Swarm) tight() bool {
+	return s.upload < Unlimited && s.moves() > 0 && (s.total()+s.moves())*s.slotRate() > s.upload*s.k
+}
