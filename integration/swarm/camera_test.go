@@ -30,7 +30,8 @@ const sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=swarm\r\nc=IN IP4 0.0.0.0\r\nt
 // camera publishes packets of its own making: each tells its number, and its other bytes follow from that.
 type camera struct {
 	p    *lab.Publisher
-	size int // payload bytes of an ordinary picture
+	size int    // payload bytes of an ordinary picture
+	stop func() // ends it
 
 	mu    sync.Mutex // guards the fields below
 	sent  []time.Time
@@ -48,10 +49,11 @@ func newCamera(t *testing.T, url string, rate int) *camera {
 		defer close(done)
 		c.run(stop)
 	}()
-	t.Cleanup(func() {
+	c.stop = sync.OnceFunc(func() {
 		close(stop)
 		<-done
 	})
+	t.Cleanup(c.stop)
 	return c
 }
 
@@ -71,6 +73,8 @@ func (c *camera) run(stop <-chan struct{}) {
 		select {
 		case <-tick.C:
 		case <-stop:
+			return
+		case <-c.p.Conn.Gone():
 			return
 		}
 	}

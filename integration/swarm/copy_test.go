@@ -101,8 +101,9 @@ func relayed(t *testing.T, host [3]*netlab.Host) float64 {
 		g[i].Host, g[i].LogLevel = h.Addr.String(), "info"
 		g[i].Listen = fmt.Sprintf(":%d", g[i].Port)
 	}
-	g[0].Knows(g[1])
-	g[1].Knows(g[0], g[2])
+	g[0].KnowsAt(g[1])
+	g[1].Knows(g[0])
+	g[1].KnowsAt(g[2])
 	g[2].Knows(g[1])
 	g[2].KnowsAt(g[0])
 	on := func(i int, f func()) {
@@ -113,18 +114,23 @@ func relayed(t *testing.T, host [3]*netlab.Host) float64 {
 	for i := range g {
 		on(i, func() { g[i].Start() })
 	}
+	var c *camera
 	on(0, func() {
-		newCamera(t, fmt.Sprintf("rtsp://127.0.0.1:%d/cam", g[0].Port), relayRate)
+		c = newCamera(t, fmt.Sprintf("rtsp://127.0.0.1:%d/cam", g[0].Port), relayRate)
 		g[0].WaitStream("cam")
 	})
 	var r *reader
-	on(2, func() { r = newReader(t, "c", g[2].URL("a/cam")) })
+	on(2, func() {
+		g[2].WaitStream("a/cam") // b has to find its way to a first
+		r = newReader(t, "c", g[2].URL("a/cam"))
+	})
 	r.Plays(settle)
 	cpu, bytes := g[1].Process().CPUTime(t), r.Tracks[0].Stats().Bytes
 	r.Plays(window)
 	cpu, bytes = g[1].Process().CPUTime(t)-cpu, r.Tracks[0].Stats().Bytes-bytes
 	r.sound(t)
 	r.Stop()
+	c.stop()
 	for i := range g {
 		g[i].Stop()
 	}

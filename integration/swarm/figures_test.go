@@ -12,12 +12,16 @@ import (
 // settle is how long packets of a window may still come in when it is over.
 const settle = 3 * time.Second
 
+// tcpHeader are the bytes of a packet's headers: 20 of IPv4, 32 of TCP with timestamps.
+const tcpHeader = 52
+
 // figures are what a swarm is measured by, over the packets sent in a window of time.
 type figures struct {
 	readers  int
 	packets  int     // that readers should have got
 	payload  float64 // bit/s of RTP, headers included
-	egress   float64 // owner's bytes on the wire, over the payload
+	egress   float64 // owner's bytes over the payload, without the headers of IP and TCP, which the simulator has not either
+	wire     float64 // the same with them
 	intake   float64 // a member's mean bytes from the wire, over the payload: headers, control and duplicates
 	p50, p99 time.Duration
 	late1    float64 // share of packets that came more than 1 s after they were sent, or never
@@ -29,9 +33,9 @@ type figures struct {
 
 // String is one line for the log of a test.
 func (f *figures) String() string {
-	return fmt.Sprintf("%d players, %.2f Mbit/s: egress %.2f, intake %.3f of the payload; delay p50 %v p99 %v; "+
+	return fmt.Sprintf("%d players, %.2f Mbit/s: egress %.2f (wire %.2f), intake %.3f of the payload; delay p50 %v p99 %v; "+
 		"late at 1 s %.3f %%, at 2 s %.3f %%, never %.3f %% (worst %s) of %d; CPU %.1f ms/Mbit",
-		f.readers, f.payload/1e6, f.egress, f.intake, f.p50.Round(time.Millisecond), f.p99.Round(time.Millisecond),
+		f.readers, f.payload/1e6, f.egress, f.wire, f.intake, f.p50.Round(time.Millisecond), f.p99.Round(time.Millisecond),
 		100*f.late1, 100*f.late2, 100*f.lost, f.worst, f.packets, f.cpu)
 }
 
@@ -40,12 +44,15 @@ type mark struct {
 	at             time.Time
 	packet         int
 	owner, members int64 // bytes sent, bytes received
+	headers        int64 // bytes of the headers in those of the owner
 	cpu            time.Duration
 }
 
 func (s *stage) mark() mark {
 	s.t.Helper()
-	m := mark{at: time.Now(), packet: s.camera.next(), owner: s.sites[0].host.Access.Sent().Bytes}
+	m := mark{at: time.Now(), packet: s.camera.next()}
+	sent := s.sites[0].host.Access.Sent()
+	m.owner, m.headers = sent.Bytes, sent.Packets*tcpHeader
 	for _, a := range s.members() {
 		m.members += a.host.Access.Received().Bytes
 	}
@@ -76,7 +83,8 @@ func (s *stage) figures(from, to mark, sites []*site) figures {
 	took := to.at.Sub(from.at).Seconds()
 	f := figures{
 		readers: len(sites), packets: n * len(sites), payload: 8 * bytes / took,
-		egress: float64(to.owner-from.owner) / bytes,
+		egress: float64(to.owner-from.owner-(to.headers-from.headers)) / bytes,
+		wire:   float64(to.owner-from.owner) / bytes,
 		intake: float64(to.members-from.members) / float64(len(s.members())) / bytes,
 		cpu:    (to.cpu - from.cpu).Seconds() * 1000 / (8 * bytes / 1e6 * float64(len(s.members()))),
 	}

@@ -9,6 +9,7 @@ package swarm
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"peergate/integration/lab"
@@ -17,11 +18,17 @@ import (
 // gateways is how many there are in a test, the owner included.
 var gateways = flag.Int("gateways", 6, "how many gateways a swarm has, the owner included")
 
+// memory is what this process may use in bytes before it collects garbage.
+const memory = 1 << 30
+
 func TestMain(m *testing.M) {
 	if role := os.Getenv(copyRole); role != "" {
 		runCopy(role)
 		return
 	}
 	flag.Parse()
+	// A collection stops the thread that holds packets back until a busy machine has let all others run.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memory)
 	os.Exit(lab.Main(m))
 }

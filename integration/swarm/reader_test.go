@@ -4,6 +4,8 @@ package swarm
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,7 +116,8 @@ func (r *reader) sound(t *testing.T) {
 	s := r.Tracks[0].Stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.strange > 0 || s.Late > 0 || s.Sources != 1 || s.Bye || len(s.Faults) > 0 {
+	faults := slices.DeleteFunc(s.Faults, func(f string) bool { return strings.HasPrefix(f, "sender report's") && s.Pause > time.Second })
+	if r.strange > 0 || s.Late > 0 || s.Sources != 1 || s.Bye || len(faults) > 0 {
 		t.Errorf("player at %s: %d strange packets, %+v", r.who, r.strange, s)
 	}
 }

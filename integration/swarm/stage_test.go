@@ -71,6 +71,7 @@ func newStage(t *testing.T, p plan) *stage {
 		s.camera = newCamera(t, fmt.Sprintf("rtsp://127.0.0.1:%d/cam", a.Port), p.rate)
 		a.WaitStream("cam")
 	})
+	s.wait(settle) // the owner knows the rate of its stream then
 	return s
 }
 
