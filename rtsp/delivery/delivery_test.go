@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,29 +28,40 @@ type lab struct {
 	hub    *media.Hub
 	pub    *media.Publisher
 	sender *Sender
-	seq    [2]uint16
-	frame  int // number of the next video frame
+	seq    [2]atomic.Uint32
+	frame  int    // number of the next video frame
+	base   uint32 // what the stream adds to timestamps
+	bare   bool   // key frames lack parameter sets
+	stop   func() // ends the sender
 }
 
 func newLab(t *testing.T, o Options, tracks ...media.Track) *lab {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	l := &lab{t: t, hub: media.NewHub(log), seq: [2]uint16{65530, 100}}
-	var err error
-	if l.pub, err = l.hub.Publish("a", tracks, media.Origin{Kind: "publish", Linger: time.Minute}); err != nil {
-		t.Fatal(err)
-	}
+	l := &lab{t: t, hub: media.NewHub(log)}
+	l.seq[0].Store(65530)
+	l.publish(tracks...)
 	l.sender = New(o, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.sender.Run(ctx) }()
-	t.Cleanup(func() {
+	l.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v", err)
 		}
 	})
+	t.Cleanup(l.stop)
 	return l
+}
+
+// publish begins to publish, or goes on as an encoder that returns.
+func (l *lab) publish(tracks ...media.Track) {
+	l.t.Helper()
+	var err error
+	if l.pub, err = l.hub.Publish("a", tracks, media.Origin{Kind: "publish", Linger: time.Minute}); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // write publishes one RTP packet.
@@ -59,8 +71,7 @@ func (l *lab) write(track int, pt byte, marker bool, ts uint32, payload []byte) 
 	if marker {
 		b[1] |= 0x80
 	}
-	b = binary.BigEndian.AppendUint16(b, l.seq[track])
-	l.seq[track]++
+	b = binary.BigEndian.AppendUint16(b, uint16(l.seq[track].Add(1)))
 	b = binary.BigEndian.AppendUint32(b, ts)
 	b = binary.BigEndian.AppendUint32(b, 1)
 	if err := l.pub.WriteRTP(track, append(b, payload...), time.Now()); err != nil {
@@ -75,6 +86,8 @@ func (l *lab) picture(key bool, n int) {
 	nalu := byte(0x41)
 	if key {
 		nalu = 0x65
+	}
+	if key && !l.bare {
 		l.write(0, 96, false, ts, []byte{0x67, 1, 2, 3})
 	}
 	for i := range n {
@@ -93,15 +106,32 @@ func (l *lab) picture(key bool, n int) {
 	l.frame++
 }
 
-// got is a packet that a client received.
-type got struct {
-	channel int
-	b       []byte
+// sent returns the sequence number of the newest packet of a track.
+func (l *lab) sent(track int) uint16 { return uint16(l.seq[track].Load()) }
+
+// waiting reports whether a player waits in Play for packets.
+func (l *lab) waiting(c *client) (w bool) {
+	c.player.shard.call(func() { w = c.player.state == waiting && c.player.flow.attached })
+	return w
 }
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for range 5000 {
+		if is() {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	t.Fatalf("not so after 5 s: %s", what)
+}
+
+// got is a packet that a client received.
+type got struct{ b []byte }
 
 func (g got) seq() uint16 { return binary.BigEndian.Uint16(g.b[2:]) }
 func (g got) ts() uint32  { return binary.BigEndian.Uint32(g.b[4:]) }
-func (g got) frame() int  { return int(binary.BigEndian.Uint32(g.b[13:])) }
 
 // client is a player as it sees itself.
 type client struct {
@@ -110,10 +140,12 @@ type client struct {
 	outlets []Outlet
 	conn    net.Conn // its end of the link
 	player  *Player
-	packets chan got
+	packets [8]chan got // by channel
 	answers chan string
 	ended   chan error
-	once    sync.Once
+	closes  io.Closer     // for a test that cuts the connection
+	first   uint16        // sequence number of the first video packet
+	plays   chan struct{} // closed by begun
 }
 
 // kind is a way of delivery that all tests run with.
@@ -134,13 +166,32 @@ var kinds = []kind{
 // each runs a test with each kind of delivery.
 func each(t *testing.T, f func(t *testing.T, k kind)) {
 	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) { f(t, k) })
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			f(t, k)
+		})
 	}
 }
 
 func newClient(t *testing.T) *client {
-	return &client{t: t, packets: make(chan got, 10000), answers: make(chan string, 100), ended: make(chan error, 1)}
+	c := &client{t: t, answers: make(chan string, 100), ended: make(chan error, 1), plays: make(chan struct{})}
+	for i := range c.packets {
+		c.packets[i] = make(chan got, 10000)
+	}
+	return c
 }
+
+// ready waits a moment; it returns an error when begun was called.
+func (c *client) ready() error {
+	select {
+	case <-c.plays:
+		return io.EOF
+	case <-time.After(time.Millisecond):
+		return nil
+	}
+}
+
+func (c *client) begun() { close(c.plays) }
 
 // pair returns the two ends of a TCP connection on loopback.
 func pair(t *testing.T) (server, user *net.TCPConn) {
@@ -203,7 +254,7 @@ func (c *client) read() {
 		if _, err := io.ReadFull(r, b); err != nil {
 			return
 		}
-		c.packets <- got{int(h[1]), b}
+		c.packets[h[1]] <- got{b}
 	}
 }
 
@@ -243,7 +294,7 @@ func (c *client) receive(u *net.UDPConn, channel int) {
 		if err != nil {
 			return
 		}
-		c.packets <- got{channel, append([]byte(nil), b[:n]...)}
+		c.packets[channel] <- got{append([]byte(nil), b[:n]...)}
 	}
 }
 
@@ -267,24 +318,32 @@ func (c *client) play() []Start {
 		return []byte("PLAY\n")
 	})
 	if err != nil {
-		c.t.Fatalf("Play = %v", err)
+		c.t.Errorf("Play = %v", err)
+		return make([]Start, len(c.outlets))
 	}
+	c.first = starts[0].Seq
 	return starts
 }
 
-// next returns the next packet on a channel, skipping others.
+// row expects n video packets in a row.
+func (c *client) row(seq uint16, n int) {
+	c.t.Helper()
+	for i := range uint16(n) {
+		if got := c.next(0).seq(); got != seq+i {
+			c.t.Fatalf("packet %d of a row is %d, want %d", i, got, seq+i)
+		}
+	}
+}
+
+// next returns the next packet on a channel.
 func (c *client) next(channel int) got {
 	c.t.Helper()
-	timeout := time.After(5 * time.Second)
-	for {
-		select {
-		case g := <-c.packets:
-			if g.channel == channel {
-				return g
-			}
-		case <-timeout:
-			c.t.Fatalf("no packet on channel %d", channel)
-		}
+	select {
+	case g := <-c.packets[channel]:
+		return g
+	case <-time.After(5 * time.Second):
+		c.t.Fatalf("no packet on channel %d", channel)
+		return got{}
 	}
 }
 
@@ -300,39 +359,3 @@ func (c *client) end() error {
 	}
 }
 
-func TestInstantStart(t *testing.T) {
-	each(t, func(t *testing.T, k kind) {
-		l := newLab(t, Options{StartMaxAge: 10 * time.Second, Portable: k.portable}, video, audio)
-		l.picture(false, 3)
-		l.picture(true, 5)
-		l.write(1, 0, false, 8000, make([]byte, 160))
-		l.picture(false, 5)
-		c := k.client(t, l, 2)
-		c.join(l)
-		starts := c.play()
-		if got := <-c.answers; got != "PLAY" {
-			t.Errorf("answer = %q", got)
-		}
-		if !starts[0].HasSeq || !starts[0].HasTime || starts[0].Timestamp != 3000 {
-			t.Errorf("start = %+v, want timestamp 3000", starts[0])
-		}
-		first := c.next(0)
-		if first.seq() != starts[0].Seq || first.b[12] != 0x67 {
-			t.Errorf("first packet is %d (%x), want %d, a parameter set", first.seq(), first.b[12], starts[0].Seq)
-		}
-		seq := first.seq()
-		for range 10 {
-			seq++
-			if got := c.next(0).seq(); got != seq {
-				t.Fatalf("packet %d, want %d", got, seq)
-			}
-		}
-		l.picture(false, 100)
-		for range 100 {
-			seq++
-			if got := c.next(0).seq(); got != seq {
-				t.Fatalf("packet %d, want %d", got, seq)
-			}
-		}
-	})
-}

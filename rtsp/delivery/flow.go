@@ -58,6 +58,11 @@ func (fl *flow) take(e event) {
 		if len(e.history) > 0 {
 			fl.begun = e.history[0].arrived
 		}
+		for _, p := range fl.players {
+			if p.pending != nil {
+				p.pending.head = fl.head()
+			}
+		}
 	}
 }
 
@@ -95,11 +100,14 @@ func (fl *flow) tick() {
 			i--
 		}
 	}
-	fl.trim()
+	if !fl.closed {
+		fl.trim()
+	}
 }
 
 // trim forgets the batches that neither a player nor a beginner needs.
 func (fl *flow) trim() {
+	fl.shard.flush() // what is queued refers to batches
 	keep := fl.head()
 	if fl.keyed && fl.start >= fl.first && fl.shard.now.Sub(fl.at(fl.start).arrived) < maxGroupAge {
 		keep = fl.start

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -247,6 +248,7 @@ func (l *Link) fail(err error) {
 	if again {
 		return
 	}
+	l.shard.load.Add(-1)
 	l.pipe.close()
 	l.pipe = nil
 	delete(l.shard.blocked, l)
@@ -259,8 +261,8 @@ func (l *Link) fail(err error) {
 		}
 	}
 	l.torn, l.then, l.queue = nil, nil, nil
-	for len(l.players) > 0 {
-		l.players[0].end(err, false)
+	for _, p := range slices.Clone(l.players) { // one that is just ending takes itself off
+		p.end(err, false)
 	}
 }
 

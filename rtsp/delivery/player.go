@@ -29,7 +29,7 @@ type Player struct {
 	link   *Link // of an interleaved player
 	layout layout
 	seal   sealFunc // of SRTP, or nil
-	keyed  bool // it gets the track whose key packets it has to begin with
+	keyed  bool     // it gets the track whose key packets it has to begin with
 
 	count    counters
 	mu       sync.Mutex // guards the field below; not taken on the sending path
@@ -187,6 +187,9 @@ func (p *Player) end(err error, bye bool) {
 	fl.players = fl.players[:last]
 	if last == 0 {
 		fl.close()
+	}
+	if p.link == nil {
+		p.shard.load.Add(-1)
 	}
 	if l := p.link; l != nil {
 		for i, q := range l.players {

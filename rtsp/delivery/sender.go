@@ -6,13 +6,15 @@ import (
 	"net"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"peergate/media"
 )
+
+// busy is from how many links and players on it pays to wake another shard, too: that costs as much as some 20 writes.
+const busy = 32
 
 // defaultWriteTimeout is after how long a player that takes nothing is ended where the options do not say.
 const defaultWriteTimeout = 10 * time.Second
@@ -22,7 +24,6 @@ type Sender struct {
 	o      Options
 	log    *slog.Logger
 	shards []*shard
-	turn   atomic.Uint32 // the next link or player goes to the shard of this number
 	pool   sync.Pool     // of *batch
 	wanted chan struct{} // has a token when something waits in starts
 
@@ -119,6 +120,7 @@ func (s *Sender) end() {
 // bounded queue.
 func (s *Sender) Link(c net.Conn) *Link {
 	l := &Link{shard: s.pick()}
+	l.shard.load.Add(1)
 	l.pipe = s.newPipe(c, l)
 	return l
 }
@@ -131,13 +133,28 @@ func (s *Sender) Player(o PlayerOptions) *Player {
 			p.link, p.shard = l, l.shard
 		}
 	}
+	if p.link == nil {
+		p.shard.load.Add(1)
+	}
 	p.init()
 	p.shard.post(p.enter)
 	return p
 }
 
-// pick returns the shard for whatever comes next.
-func (s *Sender) pick() *shard { return s.shards[int(s.turn.Add(1))%len(s.shards)] }
+// pick returns the shard for a new link or player: the first one that is not busy, else the least busy one.
+func (s *Sender) pick() *shard {
+	least := s.shards[0]
+	for _, sh := range s.shards {
+		n := sh.load.Load()
+		if n < busy {
+			return sh
+		}
+		if n < least.load.Load() {
+			least = sh
+		}
+	}
+	return least
+}
 
 // join returns the feed of a stream for one more player.
 func (s *Sender) join(st *media.Stream) *feed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,6 +47,7 @@ func (e *event) release() {
 // shard owns a part of the players and links: whatever happens to them happens in its loop.
 type shard struct {
 	sender *Sender
+	load   atomic.Int32 // links, and players without one
 	events chan event
 	wake   chan struct{} // has a token when there are calls or ready links
 
@@ -267,15 +269,13 @@ func (s *shard) flow(f *feed) *flow {
 
 // part ends all players with a BYE.
 func (s *shard) part() {
+	s.refuse()
 	s.inbox()
 	for _, fl := range s.flows {
 		for len(fl.players) > 0 {
 			fl.players[0].end(ErrClosed, true)
 		}
 	}
-	s.flush()
-	s.refuse()
-	s.inbox()
 	for l := range s.blocked {
 		l.fail(ErrClosed)
 	}

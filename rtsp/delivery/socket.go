@@ -74,19 +74,19 @@ func (s *shard) socket(c *net.UDPConn, to netip.AddrPort, source netip.Addr) (*s
 		k.sender = s.newDatagrams(c)
 		s.sockets[c] = k
 	}
-	return k, destination{addr: to, oob: sourceControl(c, source), raw: k.sender.address(to)}
+	return k, destination{addr: to, oob: sourceControl(source), raw: k.sender.address(to)}
 }
 
-// sourceControl returns the control message that has a datagram sent from an address, or nil.
-func sourceControl(c *net.UDPConn, source netip.Addr) []byte {
-	if !source.IsValid() || source.IsUnspecified() {
+// sourceControl returns the control message that has a datagram sent from an address, or nil. An IPv6 socket sends to
+// IPv4 addresses as an IPv4 one does.
+func sourceControl(source netip.Addr) []byte {
+	switch source = source.Unmap(); {
+	case !source.IsValid() || source.IsUnspecified():
 		return nil
+	case source.Is4():
+		return (&ipv4.ControlMessage{Src: source.AsSlice()}).Marshal()
 	}
-	if local, ok := c.LocalAddr().(*net.UDPAddr); ok && local.IP.To4() != nil {
-		return (&ipv4.ControlMessage{Src: source.Unmap().AsSlice()}).Marshal()
-	}
-	ip := source.As16()
-	return (&ipv6.ControlMessage{Src: ip[:]}).Marshal()
+	return (&ipv6.ControlMessage{Src: source.AsSlice()}).Marshal()
 }
 
 func (k *socket) segments() bool { return k.sender.segments() }

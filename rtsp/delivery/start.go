@@ -67,10 +67,10 @@ func (p *Player) begin() {
 	p.skip = false
 	p.skipTo(n)
 	p.allow = p.shard.now.Sub(fl.at(n).arrived)
-	p.lead()
+	sets := p.lead()
 	for i := range starts {
-		if s := &starts[i]; p.own != nil && p.ownOf == n && s.HasSeq && s.Track == p.feed.keys {
-			s.Seq -= uint16(len(p.own.packets) - fl.at(n).count(&p.layout))
+		if s := &starts[i]; s.Track == p.feed.keys {
+			s.Seq -= uint16(sets)
 		}
 	}
 	p.start(starts)
@@ -198,20 +198,20 @@ func (p *Player) reply(w *pending, starts []Start, then func()) {
 
 // lead puts the parameter sets of an H.264 or H.265 track ahead of the batch with which a player begins, when the key
 // frame does not bring them itself. They take the sequence numbers before the key frame's first packet: the packets
-// that had those are older and never reach this player, so that it sees one unbroken row.
-func (p *Player) lead() {
+// that had those are older and never reach this player, so that it sees one unbroken row. It returns how many there are.
+func (p *Player) lead() int {
 	fl := p.flow
 	if p.sent || !p.keyed || p.next >= fl.head() {
-		return
+		return 0
 	}
 	b := fl.at(p.next)
 	key := b.first(p.feed.keys)
 	if p.own = nil; key == nil {
-		return
+		return 0
 	}
 	sets := parameterSets(p.feed.stream.Tracks()[p.feed.keys].Format(), key)
 	if len(sets) == 0 {
-		return
+		return 0
 	}
 	packets := make([]media.Packet, 0, len(sets)+len(b.packets))
 	for i, set := range sets {
@@ -223,6 +223,7 @@ func (p *Player) lead() {
 	}
 	p.own, p.ownOf = &form{}, b.number
 	p.own.build(&p.layout, append(packets, b.packets...), p.seal)
+	return len(sets)
 }
 
 // parameterSets returns the sets that the description has and that the first packet of a key frame lacks.

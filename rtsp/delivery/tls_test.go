@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,11 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 // tlsClient is a player over RTSPS.
 func tlsClient(t *testing.T, l *lab, tracks int) *client {
 	s, u := pair(t)
-	server := tls.Server(s, &tls.Config{Certificates: []tls.Certificate{certificate()}})
-	user := tls.Client(u, &tls.Config{InsecureSkipVerify: true})
+	server, user := tlsPair(s, u)
 	return interleaved(t, l, server, user, tracks)
+}
+
+// tlsPair puts TLS over the two ends of a connection.
+func tlsPair(s, u net.Conn) (server, user *tls.Conn) {
+	return tls.Server(s, &tls.Config{Certificates: []tls.Certificate{certificate()}}), tls.Client(u, &tls.Config{InsecureSkipVerify: true})
 }
