@@ -76,7 +76,7 @@ func preference(t *testing.T, s *site) {
 func unknownAlternatives(t *testing.T, s *site) {
 	tcp, udp := tcpAnd(t)
 	for _, unknown := range []string{
-		"RAW/RAW/UDP;unicast;client_port=4000", "x-real-rdt/mcast;client_port=6970;mode=play", "RTP/AVPF;unicast;client_port=4000-4001",
+		"RAW/RAW/UDP;unicast;client_port=4000", "x-real-rdt/mcast;client_port=6970;mode=play", "RTP/XYZ;unicast;client_port=4000-4001",
 		"RTP/AVP/SCTP;unicast", `x/y;z="a,b;c"`, "RTP/AVP;unicast;client_port=x", "RTP/AVP;unicast;client_port=70000-70001",
 	} {
 		if !chosen(t, s, unknown+","+tcp) {

@@ -54,6 +54,7 @@ func TestConformance(t *testing.T) {
 		{"secure", secureClauses},
 	} {
 		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
 			for _, c := range group.clauses {
 				t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 					t.Parallel()

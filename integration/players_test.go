@@ -3,10 +3,13 @@
 package integration
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 
 	"peergate/integration/lab"
@@ -14,28 +17,37 @@ import (
 
 // viewers are the players that the gateway is made for, with each way they have to get packets.
 var viewers = []lab.Viewer{
-	lab.FFmpeg("udp"), lab.FFmpeg("tcp"),
-	lab.GStreamer("udp"), lab.GStreamer("tcp"),
-	lab.MPV("udp"), lab.MPV("tcp"),
+	lab.FFmpeg("udp"), lab.FFmpeg("tcp"), lab.FFmpeg("http"), lab.FFmpeg("rtsps"),
+	lab.GStreamer("udp"), lab.GStreamer("tcp"), lab.GStreamer("http"), lab.GStreamer("rtsps"),
+	lab.MPV("udp"), lab.MPV("tcp"), lab.MPV("http"), lab.MPV("rtsps"),
 	lab.MPlayer("udp"), lab.MPlayer("tcp"),
+}
+
+// newPlayable starts a gateway that serves every kind of viewer.
+func newPlayable(t *testing.T, more string) *lab.Gateway {
+	t.Helper()
+	g := lab.NewGateway(t, "a")
+	g.More = more
+	g.SelfSigned()
+	return g.Start()
 }
 
 // TestPlayers proves that each player decodes every picture, from the first key frame on.
 func TestPlayers(t *testing.T) {
 	t.Parallel()
 	clip := lab.H264(t)
-	g := lab.NewGateway(t, "a").Start()
+	g := newPlayable(t, "")
 	lab.Encode(t, clip, g.URL("live"))
 	g.WaitStream("live")
-	watchAll(t, clip, g.URL("live"), viewers, 100)
+	watchAll(t, clip, func(v lab.Viewer) string { return v.URL(g, "live") }, viewers, 100)
 }
 
 // watchAll has all players decode so many pictures side by side.
-func watchAll(t *testing.T, clip *lab.Clip, url string, viewers []lab.Viewer, frames int) {
+func watchAll(t *testing.T, clip *lab.Clip, url func(lab.Viewer) string, viewers []lab.Viewer, frames int, prefix ...string) {
 	t.Helper()
 	watching := make([]*lab.Watching, 0, len(viewers))
 	for _, v := range viewers {
-		watching = append(watching, v.Watch(t, url, frames))
+		watching = append(watching, v.Watch(t, url(v), frames, prefix...))
 	}
 	for i, w := range watching {
 		clip.Verify(t, viewers[i].String(), w.Pictures(), frames)
@@ -56,15 +68,17 @@ func TestCurl(t *testing.T) {
 func TestPublishers(t *testing.T) {
 	t.Parallel()
 	clip := lab.H264(t)
-	g := lab.NewGateway(t, "a").Start()
-	for _, transport := range []string{"udp", "tcp"} {
+	g := newPlayable(t, "")
+	for _, p := range []struct{ name, transport, url string }{
+		{"udp", "udp", g.URL("")}, {"tcp", "tcp", g.URL("")}, {"rtsps", "tcp", g.SecureURL("")},
+	} {
 		lab.Spawn(t, "ffmpeg", "-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i", clip.Path, "-c", "copy",
-			"-f", "rtsp", "-rtsp_transport", transport, g.URL("ffmpeg-"+transport))
-		lab.GStreamerEncode(t, clip, g.URL("gstreamer-"+transport), transport)
+			"-f", "rtsp", "-rtsp_transport", p.transport, p.url+"ffmpeg-"+p.name)
+		lab.GStreamerEncode(t, clip, p.url+"gstreamer-"+p.name, p.transport)
 	}
 	const frames = 75
 	var watching []*lab.Watching
-	names := []string{"ffmpeg-udp", "ffmpeg-tcp", "gstreamer-udp", "gstreamer-tcp"}
+	names := []string{"ffmpeg-udp", "ffmpeg-tcp", "ffmpeg-rtsps", "gstreamer-udp", "gstreamer-tcp", "gstreamer-rtsps"}
 	for _, name := range names {
 		g.WaitStream(name)
 		watching = append(watching, lab.FFmpeg("tcp").Watch(t, g.URL(name), frames))
@@ -88,12 +102,11 @@ func TestPasswords(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			clip := lab.H264(t)
-			g := lab.NewGateway(t, "a")
-			g.More = users("see", "send")
+			more := users("see", "send")
 			if scheme == "Basic" {
-				g.More = users(hash(t, "see"), hash(t, "send"))
+				more = users(bcryptHash(t, "see"), argonHash("send"))
 			}
-			g.Start()
+			g := newPlayable(t, more)
 			checkRefusals(t, g, scheme, clip)
 			lab.Encode(t, clip, lab.With(g.URL("live"), "encoder", "send"))
 			lab.GStreamerEncode(t, clip, lab.With(g.URL("gst"), "encoder", "send"), "tcp")
@@ -101,18 +114,25 @@ func TestPasswords(t *testing.T) {
 				w := waitDecode(t, lab.With(g.URL(name), "viewer", "see"))
 				clip.Verify(t, name, w, 25)
 			}
-			watchAll(t, clip, lab.With(g.URL("live"), "viewer", "see"), viewers, 75)
+			watchAll(t, clip, func(v lab.Viewer) string { return lab.With(v.URL(g, "live"), "viewer", "see") }, viewers, 75)
 		})
 	}
 }
 
-func hash(t *testing.T, password string) string {
+func bcryptHash(t *testing.T, password string) string {
 	t.Helper()
 	b, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// argonHash is a hash by argon2id with little memory, in the usual form (RFC 9106).
+func argonHash(password string) string {
+	salt := []byte("sixteen bytes!!!")
+	b64 := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=19$m=1024,t=1,p=1$%s$%s", b64(salt), b64(argon2.IDKey([]byte(password), salt, 1, 1024, 1, 32)))
 }
 
 // waitDecode has ffmpeg try until the stream is there.
@@ -151,12 +171,12 @@ const keepAlive = 80 * time.Second
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	clip := lab.H264(t)
-	g := lab.NewGateway(t, "a").Start()
+	g := newPlayable(t, "")
 	lab.Encode(t, clip, g.URL("live"))
 	g.WaitStream("live")
 	silent := lab.Open(t, g.URL("live"), lab.UDP)
 	silent.Resume()
-	watchAll(t, clip, g.URL("live"), viewers, int(keepAlive/time.Second)*lab.FrameRate)
+	watchAll(t, clip, func(v lab.Viewer) string { return v.URL(g, "live") }, viewers, int(keepAlive/time.Second)*lab.FrameRate)
 	select {
 	case <-silent.Conn.Gone():
 	default:

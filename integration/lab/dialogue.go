@@ -69,6 +69,10 @@ func (d *Dialogue) add(t testing.TB, who, text string) {
 		if err != nil {
 			t.Fatalf("recorded base64: %v", err)
 		}
+		if b[0] == '$' {
+			d.Turns = append(d.Turns, Turn{Channel: b[1]})
+			return
+		}
 		d.Turns = append(d.Turns, Turn{Request: string(b), Status: 200})
 	case strings.HasPrefix(who, "C2 "): // the same, decoded
 	case (who == "C1" || who == "C2") && m != nil:

@@ -103,7 +103,11 @@ func (g *Gateway) Addresses() []string {
 }
 
 func (g *Gateway) address(form string, port int) string {
-	return "/ip4/" + g.Host + "/" + fmt.Sprintf(form, port)
+	version := "/ip4/"
+	if strings.Contains(g.Host, ":") {
+		version = "/ip6/"
+	}
+	return version + g.Host + "/" + fmt.Sprintf(form, port)
 }
 
 // OverlayTCP is where its overlay listens for TCP, as host:port.
@@ -145,19 +149,27 @@ func (g *Gateway) Start() *Gateway {
 		}
 		return g
 	}
-	Eventually(g.t, Patience, "gateway "+g.Name+" listens", func() bool {
+	g.waitListens(g.HostPort())
+	if strings.Contains(strings.Join(g.RTSP, ""), g.SecureHostPort()) {
+		g.waitListens(g.SecureHostPort())
+	}
+	return g
+}
+
+func (g *Gateway) waitListens(hostport string) {
+	g.t.Helper()
+	Eventually(g.t, Patience, "gateway "+g.Name+" listens at "+hostport, func() bool {
 		select {
 		case <-g.proc.done:
 			g.t.Fatalf("gateway %s ended by itself: %v", g.Name, g.proc.err)
 		default:
 		}
-		c, err := net.Dial("tcp", g.HostPort())
+		c, err := net.Dial("tcp", hostport)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	return g
 }
 
 // HostPort is where it serves RTSP.

@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// answerWithin is how long an answer may take: longer than any that waits for a stream to open or a track to speak.
+const answerWithin = 20 * time.Second
+
 // Raw is a connection that sends what it is told, byte for byte, and is strict about what comes back.
 type Raw struct {
 	// Frames are the interleaved frames that came while an answer was waited for.
@@ -140,10 +143,10 @@ func (c *Raw) Answer() Message {
 	}
 }
 
-// Next returns the next message; that there is none within Patience fails the test.
+// Next returns the next message; that there is none in time fails the test.
 func (c *Raw) Next() Message {
 	c.t.Helper()
-	m, err := c.read(Patience)
+	m, err := c.read(answerWithin)
 	if err != nil {
 		c.t.Fatalf("no answer: %v", err)
 	}
@@ -156,12 +159,12 @@ func (c *Raw) NextWithin(d time.Duration) (Message, error) { return c.read(d) }
 // Ends fails the test unless the server closes the connection, and returns how often it said something before.
 func (c *Raw) Ends() (messages int) {
 	c.t.Helper()
-	deadline := time.Now().Add(Patience)
+	deadline := time.Now().Add(answerWithin)
 	for {
 		_, err := c.read(time.Until(deadline))
 		switch {
 		case errors.Is(err, errLate):
-			c.t.Fatalf("the connection is still open after %v", Patience)
+			c.t.Fatalf("the connection is still open after %v", answerWithin)
 		case err != nil:
 			return messages
 		}

@@ -17,7 +17,7 @@ import (
 // Viewer is a real player and how it gets its packets.
 type Viewer struct {
 	Player    string // ffmpeg, gstreamer, mpv or mplayer
-	Transport string // udp, tcp, http or udp_multicast; it is told to the player in its own words
+	Transport string // udp, tcp, http, udp_multicast or rtsps; it is told to the player in its own words
 }
 
 // FFmpeg is ffmpeg with a transport in ffmpeg's words.
@@ -35,19 +35,36 @@ func MPlayer(transport string) Viewer { return Viewer{"mplayer", transport} }
 // String is the viewer's name in tests.
 func (v Viewer) String() string { return v.Player + "-" + v.Transport }
 
+// URL is where the viewer finds a stream of a gateway.
+func (v Viewer) URL(g *Gateway, name string) string {
+	if v.Transport == "rtsps" {
+		return g.SecureURL(name)
+	}
+	return g.URL(name)
+}
+
+// lower is the transport below RTSP, in ffmpeg's words.
+func (v Viewer) lower() string {
+	if v.Transport == "rtsps" {
+		return "tcp"
+	}
+	return v.Transport
+}
+
 // Watching is a player at work.
 type Watching struct {
 	*Program
 	viewer Viewer
 	t      testing.TB
-	file   string // where the pictures or their sums go
-	frames int
+	file   string    // where the pictures or their sums go
+	until  time.Time // it must have ended
 }
 
 // Watch starts a player, which decodes so many pictures as fast as they come and ends. A prefix is a command that starts it.
 func (v Viewer) Watch(t testing.TB, url string, frames int, prefix ...string) *Watching {
 	t.Helper()
-	w := &Watching{viewer: v, t: t, frames: frames, file: filepath.Join(t.TempDir(), "pictures")}
+	within := 2*Patience + time.Duration(frames)*time.Second/FrameRate
+	w := &Watching{viewer: v, t: t, until: time.Now().Add(within), file: filepath.Join(t.TempDir(), "pictures")}
 	args := append(prefix, v.command(w.file, url, frames)...)
 	w.Program = Spawn(t, args[0], args[1:]...)
 	return w
@@ -58,14 +75,14 @@ func (v Viewer) command(file, url string, frames int) []string {
 	switch v.Player {
 	case "ffmpeg":
 		return []string{
-			"ffmpeg", "-v", "warning", "-nostdin", "-rtsp_transport", v.Transport, "-i", url, "-map", "0:v:0", "-an", "-frames:v", n,
+			"ffmpeg", "-v", "warning", "-nostdin", "-rtsp_transport", v.lower(), "-i", url, "-map", "0:v:0", "-an", "-frames:v", n,
 			"-fps_mode", "passthrough", "-f", "framemd5", file,
 		}
 	case "gstreamer":
 		return v.gstreamer(file, url, frames)
 	case "mpv":
 		return []string{
-			"mpv", "--no-config", "--no-terminal", "--no-audio", "--frames=" + n, "--rtsp-transport=" + v.Transport,
+			"mpv", "--no-config", "--no-terminal", "--no-audio", "--frames=" + n, "--rtsp-transport=" + v.lower(),
 			"--o=" + file, "--of=framemd5", "--ovc=rawvideo", url,
 		}
 	case "mplayer":
@@ -87,11 +104,16 @@ func (v Viewer) command(file, url string, frames int) []string {
 // gstreamer decodes H.264 to raw pictures in a file; identity swallows the last of those it counts.
 func (v Viewer) gstreamer(file, url string, frames int) []string {
 	protocols := v.Transport
-	if protocols == "udp_multicast" {
+	switch v.Transport {
+	case "udp_multicast":
 		protocols = "udp-mcast"
+	case "http":
+		url, protocols = strings.Replace(url, "rtsp:", "rtsph:", 1), "tcp+http"
+	case "rtsps":
+		protocols = "tcp+tls"
 	}
 	line := []string{"rtspsrc", "name=s", "location=" + url, "protocols=" + protocols}
-	if strings.HasPrefix(url, "rtsps:") {
+	if v.Transport == "rtsps" {
 		line = append(line, "tls-validation-flags=0")
 	}
 	line = append(line, "s.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!",
@@ -100,11 +122,13 @@ func (v Viewer) gstreamer(file, url string, frames int) []string {
 	return append([]string{"gst-launch-1.0", "-q"}, line...)
 }
 
+// String is the viewer's name.
+func (w *Watching) String() string { return w.viewer.String() }
+
 // Pictures waits until the player has ended and returns the sums of the pictures it decoded.
 func (w *Watching) Pictures() []string {
 	w.t.Helper()
-	within := 2*Patience + time.Duration(w.frames)*time.Second/FrameRate
-	if err := w.Wait(within); err != nil {
+	if err := w.Wait(time.Until(w.until)); err != nil {
 		w.t.Errorf("%s: %v\n%s", w.viewer, err, cut(w.Err.tail(40)))
 	}
 	return w.Sofar()
@@ -142,6 +166,7 @@ func GStreamerEncode(t testing.TB, c *Clip, url, protocols string) *Program {
 	t.Helper()
 	sink := []string{"rtspclientsink", "name=s", "location=" + url, "protocols=" + protocols}
 	if strings.HasPrefix(url, "rtsps:") {
+		sink[len(sink)-1] += "+tls"
 		sink = append(sink, "tls-validation-flags=0")
 	}
 	args := []string{
