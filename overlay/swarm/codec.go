@@ -185,6 +185,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.int(2, m.Size)
 			e.int(3, m.Givers)
 			e.uint(4, m.Stripes)
+			e.bool(5, m.Wait)
 		})
 	default:
 		panic(fmt.Sprintf("swarm: Append of %T, which is no message", m))

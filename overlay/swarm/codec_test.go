@@ -42,7 +42,7 @@ func messages() []Message {
 		},
 		Ack{Epoch: 3, Seqs: []uint64{5, 3, 900, 4}},
 		Report{Self: testMember, Used: 6, Lacks: 2, Leaves: true},
-		Plan{Every: 5000, Size: 1000, Givers: 700, Stripes: 4},
+		Plan{Every: 5000, Size: 1000, Givers: 700, Stripes: 4, Wait: true},
 		Want{Epoch: 3, Seqs: []uint64{1, 2, 1 << 62}},
 		Lack{Epoch: 3, Seqs: []uint64{9}},
 		Describe{},

@@ -187,6 +187,8 @@ func (d *decoder) plan(b []byte) (m Plan) {
 			m.Givers = d.int(f)
 		case 4:
 			m.Stripes = f.n
+		case 5:
+			m.Wait = f.n != 0
 		}
 	})
 	return m

@@ -22,6 +22,7 @@ func (s *Swarm) greet(p *peer, ask bool) { s.beat(p, ask, 0, true) }
 func (s *Swarm) beat(p *peer, ask bool, echo uint64, all bool) {
 	m := Heartbeat{Epoch: s.epoch, Ask: ask, Echo: echo, Slots: s.slots(), Spare: s.spare(), Home: s.homes()}
 	m.Stripes, m.Leaves = s.open(p)
+	p.hello.room = m.Stripes | m.Leaves
 	if ask {
 		m.Stamp = uint64(s.now.UnixMicro())
 		p.hello.ping = s.now.Add(pingEvery)
@@ -60,7 +61,7 @@ func (s *Swarm) heartbeats() {
 		if p.link != linked {
 			continue
 		}
-		if p.down != 0 && p.hello.version != s.paths {
+		if p.down != 0 && p.hello.version != s.paths || s.news(p) {
 			p.hello.next = time.Time{}
 		}
 		if s.now.Before(p.hello.next) {
@@ -81,14 +82,27 @@ func (s *Swarm) heartbeats() {
 	}
 }
 
-// heard takes in a heartbeat.
+// news tells whether there is room now for a peer that looks for a parent and was told that there is none.
+func (s *Swarm) news(p *peer) bool {
+	if p.seeks == 0 || s.now.Sub(p.sought) > suspectAfter || s.now.Before(p.newsAt) {
+		return false
+	}
+	room, leaves := s.open(p)
+	if (room|leaves)&p.seeks&^p.hello.room == 0 {
+		return false
+	}
+	p.newsAt = s.now.Add(minWait)
+	return true
+}
+
+// heartbeat takes in a heartbeat.
 func (s *Swarm) heartbeat(p *peer, m *Heartbeat) {
 	s.newer(p, m.Epoch)
 	if m.Epoch != p.epoch {
 		p.epoch, p.have = m.Epoch, Have{}
 	}
-	if p.refused&m.Stripes&^p.serves != 0 {
-		p.refused &^= m.Stripes // it has room again
+	if again := p.refused & (m.Stripes&^p.serves | m.Leaves&^p.leaves); again != 0 {
+		p.refused &^= again // it has room again
 		s.due = s.now
 	}
 	p.told, p.slots, p.spare, p.serves, p.leaves, p.home = true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home

@@ -4,12 +4,22 @@ import "time"
 
 // describe begins an epoch.
 func (s *Swarm) describe(epoch uint64, k int) {
-	s.epoch, s.k = epoch, max(1, min(k, MaxStripes))
+	k = max(1, min(k, MaxStripes))
+	if k != s.k {
+		s.home, s.reportedAt = 0, time.Time{}
+		for _, e := range s.roster {
+			e.home = 0
+		}
+	}
+	s.epoch, s.k = epoch, k
 	s.stripes, s.used = make([]stripe, s.k), make([]int, s.k)
 	s.win = window{}
 	s.begun, s.next, s.resume, s.caught = false, 0, 0, false
 	s.lag, s.hist = estimate{}, histogram{}
-	s.supply, s.home = make([]float64, s.k), 0
+	s.supply = make([]int, s.k)
+	if s.owner() {
+		s.count()
+	}
 	s.paths++
 }
 
@@ -149,13 +159,17 @@ func (s *Swarm) left(p *peer, m *Leave) {
 		s.recommended(m.Backups, p.up)
 	}
 	s.hints(m.Backups)
-	s.dismiss(p, p.down)
+	after := max(0, min(time.Duration(m.After)*time.Millisecond, attachHold))
+	if p.moving |= p.down; p.down != 0 { // its slots are free, but it goes on feeding its own children
+		p.moveBy = s.now.Add(after)
+		s.at(p.moveBy)
+	}
 	for i := range s.stripes {
 		if s.stripes[i].heir == p {
 			s.refuse(p, 1<<i, refusedFor)
 		}
 	}
-	s.stopping(p, p.up, time.Duration(m.After)*time.Millisecond)
+	s.stopping(p, p.up, after)
 }
 
 // admission tells how the attempt to join stands.
@@ -193,6 +207,9 @@ func (s *Swarm) stuck() bool {
 		if s.stripes[i].heir != nil {
 			return false
 		}
+	}
+	if s.mustWait {
+		s.why = RefusedCapacity
 	}
 	if s.why == 0 && !s.stranded() {
 		s.why = RefusedFull // nobody had to say so: they told that they have no room

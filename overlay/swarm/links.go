@@ -19,7 +19,7 @@ func (s *Swarm) candidates(ev Candidates) {
 			s.send(p, s.findMessage(p))
 		}
 	}
-	s.due = s.now
+	s.relink()
 }
 
 // up notes that a control stream to the peer is there.
@@ -61,7 +61,7 @@ func (s *Swarm) down(id ID, ban time.Duration) {
 	p.failures++
 	p.again = s.now.Add(s.backoff(p.failures))
 	s.unlink(p)
-	s.due = s.now
+	s.relink()
 }
 
 // unlink ends all relations to a peer.
@@ -86,6 +86,7 @@ func (s *Swarm) backoff(failures int) time.Duration {
 
 // links dials who is needed, gives up who does not answer, and who is not needed.
 func (s *Swarm) links() {
+	s.linksAt = s.now.Add(linksEvery)
 	up, dials := 0, 0
 	for _, p := range s.order {
 		switch p.link {
@@ -221,6 +222,7 @@ func (s *Swarm) findMessage(p *peer) Find {
 // findAsked answers Find.
 func (s *Swarm) findAsked(p *peer, m *Find) {
 	s.learn(&m.Self, true)
+	p.seeks, p.sought = m.Stripes, s.now
 	s.send(p, Members{Self: s.self(p), Members: s.others(p, m.Want, m.Stripes), Size: s.size, Givers: s.givers})
 }
 
@@ -231,7 +233,7 @@ func (s *Swarm) membersTold(p *peer, m *Members) {
 	if m.Size > s.size {
 		s.size, s.givers = m.Size, m.Givers
 	}
-	s.due = s.now
+	s.relink()
 }
 
 // hints takes in members that a peer speaks of.
@@ -239,7 +241,7 @@ func (s *Swarm) hints(ms []Member) {
 	for i := range ms {
 		s.learn(&ms[i], false)
 	}
-	s.due = s.now
+	s.relink()
 }
 
 // others names members to a peer: those with spare slots for the stripes first, the rest at random.
@@ -259,3 +261,6 @@ func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 	all := append(good, rest...)
 	return all[:min(n, len(all))]
 }
+
+// relink lets links look at the peers again now.
+func (s *Swarm) relink() { s.linksAt, s.due = s.now, s.now }

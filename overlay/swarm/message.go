@@ -187,6 +187,7 @@ type Plan struct {
 	Size    int    // members
 	Givers  int    // of them, those that contribute
 	Stripes uint64 // home stripes of the one who reported: those it is to serve
+	Wait    bool   // the swarm lacks upload for one more: it is not to ask for parents yet
 }
 
 // Want asks for single chunks.

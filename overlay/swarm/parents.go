@@ -49,12 +49,20 @@ func (s *Swarm) lacks() uint64 {
 
 // parents finds a parent for every stripe that needs one or a better one.
 func (s *Swarm) parents() {
-	if s.owner() || !s.leaving.IsZero() || s.now.Before(s.paused) {
-		s.at(s.paused)
+	if s.owner() || !s.leaving.IsZero() {
+		return
+	}
+	if s.now.Before(s.paused) || s.planless() {
+		if s.now.Before(s.paused) {
+			s.at(s.paused)
+		}
+		s.admission()
 		return
 	}
 	var asks []*peer
-	for i := range s.stripes {
+	first := s.rng.IntN(s.k) // where slots are few, no stripe is always the last
+	for n := range s.stripes {
+		i := (first + n) % s.k
 		if p := s.attend(i); p != nil {
 			if p.fresh == 0 {
 				asks = append(asks, p)
@@ -430,6 +438,7 @@ func (s *Swarm) recommended(ms []Member, stripes uint64) {
 			p.urgent, p.again, p.refused = true, time.Time{}, p.refused&^stripes
 			p.serves |= stripes
 			p.depth = max(p.depth, 0)
+			s.relink()
 		}
 	}
 }

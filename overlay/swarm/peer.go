@@ -78,6 +78,10 @@ type hello struct {
 	next    time.Time
 	ping    time.Time
 	version uint64    // of the paths
+	room    uint64    // mask of the stripes that it was told there is a place in
+	seeks   uint64    // mask of those for which it asked for members
+	sought  time.Time // when
+	newsAt  time.Time // before which it is not told that there is room
 	wanted  time.Time // when it sent us a heartbeat last: it takes us for a neighbour
 }
 

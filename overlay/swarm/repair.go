@@ -27,10 +27,6 @@ func (s *Swarm) repair() {
 			continue
 		}
 		if c.missed.IsZero() {
-			if s.inQueue(q) && !s.asking.take(s.slotRate()/8/asksPerSecond, lateRepair*float64(s.slotRate())/8, s.slotRate()/8/asksPerSecond*4, s.now) {
-				s.at(s.now.Add(minWait))
-				continue
-			}
 			c.missed = s.now
 		}
 		if c.asked != nil {
@@ -41,7 +37,7 @@ func (s *Swarm) repair() {
 			s.failed(c)
 		}
 		p := s.source(q, c, s.now.Sub(c.missed) >= guessAfter)
-		if p == nil || len(wants[p]) >= maxWant {
+		if p == nil || len(wants[p]) >= maxWant || !s.mayAsk(q) {
 			s.at(s.now.Add(minWait))
 			continue
 		}
@@ -88,8 +84,18 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	return later(next.wall.Add(max(lag.mean+4*lag.dev, s.late())+repairSlack), later(st.last, st.since).Add(st.every*3/2))
 }
 
-// asksPerSecond is how many chunks a second are assumed for limits on what is asked.
-const asksPerSecond = 50
+// mayAsk limits what is asked, for to ask for what is in a queue makes the queues longer.
+func (s *Swarm) mayAsk(q uint64) bool {
+	rate := float64(s.slotRate()) / 8
+	typical := int(rate) / chunksPerSecond
+	if s.inQueue(q) && !s.askingLate.take(typical, lateRepair*rate, 4*typical, s.now) {
+		return false
+	}
+	return s.asking.take(typical, askRate*rate, chunksPerSecond*typical, s.now)
+}
+
+// chunksPerSecond is how many chunks a second are assumed for limits on what is asked.
+const chunksPerSecond = 50
 
 // inQueue tells whether a chunk that is late may still come from its parent, which pushes the stripe.
 func (s *Swarm) inQueue(q uint64) bool {

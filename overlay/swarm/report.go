@@ -7,20 +7,23 @@ import (
 
 // entry is what the owner knows of a member by its reports.
 type entry struct {
-	slots int
-	lacks int // stripes without a parent
-	home  uint64
-	at    time.Time
+	slots    int
+	home     uint64
+	admitted bool // it may have parents
+	at       time.Time
 }
 
 const (
 	reportEvery       = 5 * time.Second
 	reportSlots       = 20 // reports a second are what the owner wants at most
 	rosterFor         = 3  // intervals after which a silent member is forgotten
-	homesFrom         = 24 // contributors: three for each of eight stripes; with fewer each forwards all stripes
+	stripeGivers      = 3  // contributors that each stripe shall have at least
 	homeAfter         = 2 * time.Second
-	shortSupply       = 1.15 // slots over what members need, under which the owner gives more than it must
+	shortSupply       = 1.15            // slots over what members need, under which the owner gives more than it must
+	waitReport        = 2 * time.Second // between reports of a member that waits
+	planPatience      = time.Second     // for the answer to the first report
 	surveyEvery       = time.Second
+	fewMembers        = 16 // under which slots need no margin: they are filled to the last
 	maxRoster         = 1 << 16
 	unlimitedChildren = 32 // of a member whose upload has no limit
 )
@@ -31,20 +34,40 @@ func (s *Swarm) report() {
 	if s.owner() || p == nil || p.link != linked {
 		return
 	}
-	at := s.reportedAt.Add(s.reportEvery)
-	if s.state != Joined && s.reportEvery > 0 {
-		at = s.reportedAt.Add(min(s.reportEvery, reportEvery))
+	every := max(s.reportEvery, reportEvery)
+	if s.mustWait {
+		every = waitReport
 	}
-	if s.now.Before(at) {
+	if at := s.reportedAt.Add(every); s.now.Before(at) {
 		s.at(at)
 		return
 	}
-	s.reportedAt = s.now
-	if s.reportEvery == 0 {
-		s.reportEvery = reportEvery
+	if s.reportedAt.IsZero() {
+		s.firstReport = s.now
 	}
-	s.at(s.now.Add(s.reportEvery))
+	s.reportedAt = s.now
+	s.at(s.now.Add(every))
 	s.send(p, Report{Self: s.self(p), Used: s.total(), Lacks: s.lacks()})
+}
+
+// planless tells whether this member should not yet look for parents: the owner has been asked whether there is upload
+// for one more, and has not answered or has said no.
+func (s *Swarm) planless() bool {
+	if s.mustWait {
+		for _, p := range s.order {
+			if p.local && s.usable(p) && p.told && p.depth >= 0 {
+				return false // the own site costs no upload
+			}
+		}
+		return true
+	}
+	p := s.peers[s.cfg.Owner]
+	if s.reportEvery > 0 || p == nil || p.link != linked || s.state == Joined || p.local {
+		return false
+	}
+	at := later(s.firstReport, p.since).Add(planPatience)
+	s.at(at)
+	return s.now.Before(at)
 }
 
 // reported takes in, at the owner, what a member tells of itself, and answers with its plan.
@@ -64,19 +87,23 @@ func (s *Swarm) reported(p *peer, m *Report) {
 		}
 		e = &entry{}
 		s.roster[p.id] = e
-		s.survey(true)
 	}
-	e.slots, e.lacks, e.at = m.Self.Slots, bits.OnesCount64(m.Lacks), s.now
-	if e.slots > 0 {
-		e.home = s.assign(e, m.Self.Home)
-	} else {
-		e.home = 0
+	e.slots, e.at = m.Self.Slots, s.now
+	e.admitted = e.admitted || m.Lacks&s.all() != s.all() || p.local || s.admits(e)
+	s.survey(true)
+	p.home = s.assign(e, m.Self.Home)
+	s.send(p, Plan{
+		Every: int(s.interval() / time.Millisecond), Size: s.size, Givers: s.givers, Stripes: p.home, Wait: !e.admitted,
+	})
+}
+
+// admits tells, at the owner, whether the slots of all suffice for one more member.
+func (s *Swarm) admits(e *entry) bool {
+	margin := shortSupply
+	if s.size < fewMembers {
+		margin = 1
 	}
-	p.home = e.home
-	if s.givers < homesFrom {
-		p.home = s.all()
-	}
-	s.send(p, Plan{Every: int(s.interval() / time.Millisecond), Size: s.size, Givers: s.givers, Stripes: e.home})
+	return e.slots > s.k || float64(s.offered+e.slots) >= margin*float64(s.k*s.size)
 }
 
 // interval is how often a member is to report.
@@ -84,27 +111,41 @@ func (s *Swarm) interval() time.Duration {
 	return max(reportEvery, time.Duration(s.size)*time.Second/reportSlots)
 }
 
-// assign chooses the home stripes of a contributor: the least provided ones, unless it has some already.
+// assign chooses the home stripes of a contributor: of the least provided ones as many as it shall have.
 func (s *Swarm) assign(e *entry, home uint64) uint64 {
-	n := min(s.k, max(1, (e.slots+childrenPerStripe-1)/childrenPerStripe))
-	if bits.OnesCount64(e.home) == n {
-		return e.home
+	if e.slots == 0 {
+		e.home = 0
+		return 0
 	}
-	if bits.OnesCount64(home&s.all()) == n && e.home == 0 && s.givers > homesFrom {
-		return home & s.all()
+	if e.home == 0 {
+		e.home = home & s.all() // of another epoch, or before the owner began anew
 	}
-	var mask uint64
-	for range n {
-		best := -1
-		for i := range s.supply {
-			if mask&(1<<i) == 0 && (best < 0 || s.supply[i] < s.supply[best]) {
-				best = i
-			}
+	n, has := s.homesOf(e.slots, max(1, s.givers)), bits.OnesCount64(e.home)
+	if has == n || has > n && has <= 2*n {
+		return e.home // to change little is better than to be exact
+	}
+	for ; has > n; has-- {
+		e.home &^= 1 << s.extreme(e.home, true)
+	}
+	for ; has < n; has++ {
+		e.home |= 1 << s.extreme(s.all()&^e.home, false)
+	}
+	s.count()
+	return e.home
+}
+
+// extreme returns, of the stripes in a mask, the most or the least provided one.
+func (s *Swarm) extreme(mask uint64, most bool) int {
+	best := -1
+	for i := range s.supply {
+		if mask&(1<<i) == 0 {
+			continue
 		}
-		mask |= 1 << best
-		s.supply[best] += float64(e.slots) / float64(n)
+		if best < 0 || most && s.supply[i] > s.supply[best] || !most && s.supply[i] < s.supply[best] {
+			best = i
+		}
 	}
-	return mask
+	return best
 }
 
 // survey counts the swarm, at the owner.
@@ -119,11 +160,21 @@ func (s *Swarm) survey(now bool) {
 	s.surveyed = s.now
 	s.at(s.now.Add(surveyEvery))
 	old := s.now.Add(-rosterFor * s.interval())
-	s.supply = make([]float64, s.k)
-	s.size, s.givers, s.offered = 1, 0, s.slots()
-	for id, e := range s.roster { // sums alone: the order does not matter
-		if e.at.Before(old) && !e.at.IsZero() {
+	for id, e := range s.roster {
+		if e.at.Before(old) {
 			delete(s.roster, id)
+		}
+	}
+	s.count()
+	s.relieve()
+}
+
+// count sums up the roster. The order does not matter.
+func (s *Swarm) count() {
+	clear(s.supply)
+	s.size, s.givers, s.offered = 1, 0, s.slots()
+	for _, e := range s.roster {
+		if !e.admitted {
 			continue
 		}
 		s.size++
@@ -134,11 +185,10 @@ func (s *Swarm) survey(now bool) {
 		s.offered += e.slots
 		for i := range s.supply {
 			if e.home&(1<<i) != 0 {
-				s.supply[i] += float64(e.slots / bits.OnesCount64(e.home))
+				s.supply[i] += e.slots / bits.OnesCount64(e.home)
 			}
 		}
 	}
-	s.relieve()
 }
 
 // short tells, at the owner, whether the members' slots hardly suffice.
@@ -147,12 +197,7 @@ func (s *Swarm) short() bool {
 }
 
 // provided tells, at the owner, whether a stripe has contributors.
-func (s *Swarm) provided(i int) bool {
-	if s.givers < homesFrom {
-		return s.givers > 0
-	}
-	return s.supply[i] > 0
-}
+func (s *Swarm) provided(i int) bool { return s.supply[i] > 0 }
 
 // relieve moves children that the owner serves beyond what it must to members, one stripe of each at a time.
 func (s *Swarm) relieve() {
@@ -175,23 +220,26 @@ func (s *Swarm) planned(p *peer, m *Plan) {
 		return
 	}
 	s.reportEvery = max(time.Second, min(time.Duration(m.Every)*time.Millisecond, 10*time.Minute))
-	s.size, s.givers = m.Size, m.Givers
+	s.size, s.givers, s.mustWait = m.Size, m.Givers, m.Wait && s.state != Joined
 	if m.Stripes&s.all() != 0 {
 		s.home = m.Stripes & s.all()
+	}
+	if s.mustWait {
+		s.why = RefusedCapacity
 	}
 	s.due = s.now
 }
 
 // settleHome chooses home stripes at random when the owner cannot be asked for them.
 func (s *Swarm) settleHome() {
-	if s.owner() || s.home != 0 {
+	if s.owner() || s.home != 0 || s.slots() == 0 {
 		return
 	}
 	if at := s.joining.Add(homeAfter); s.now.Before(at) {
 		s.at(at)
 		return
 	}
-	n := min(s.k, max(1, (s.slots()+childrenPerStripe-1)/childrenPerStripe))
+	n := s.homesOf(s.slots(), max(1, s.givers))
 	for _, i := range s.rng.Perm(s.k)[:n] {
 		s.home |= 1 << i
 	}

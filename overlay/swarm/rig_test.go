@@ -62,13 +62,16 @@ func (r *rig) link(ids ...ID) {
 	r.t.Helper()
 	for _, id := range ids {
 		r.on(LinkUp{Peer: id, RTT: 20 * time.Millisecond})
+		if id == "owner" {
+			r.say(id, Plan{Every: 5000, Size: 3, Givers: 2, Stripes: r.s.all()})
+		}
 		r.say(id, Members{Self: r.member(id)})
-		r.say(id, Heartbeat{Epoch: r.s.epoch, Slots: 16, Spare: 8, Stripes: r.s.all(), Paths: r.paths(id)})
+		r.say(id, Heartbeat{Epoch: r.s.epoch, Slots: 16, Spare: 8, Stripes: r.s.all(), Home: r.s.all(), Paths: r.paths(id)})
 	}
 }
 
 func (r *rig) member(id ID) Member {
-	m := Member{ID: id, Addresses: []string{"/ip4/10.0.1.1/tcp/1"}, Slots: 16, Spare: 8, Stripes: r.s.all(), Depth: 1}
+	m := Member{ID: id, Addresses: []string{"/ip4/10.0.1.1/tcp/1"}, Slots: 16, Spare: 8, Stripes: r.s.all(), Home: r.s.all(), Depth: 1}
 	if id == "owner" {
 		m.Depth = 0
 	}

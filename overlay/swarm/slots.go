@@ -30,7 +30,8 @@ func (s *Swarm) slotRate() int {
 			s.rated = defaultRate
 		}
 	}
-	if m := s.rate.steady * 8; m > 0 && (m > s.rated*6/5 || m < s.rated*4/5) {
+	// A member that misses chunks measures too little, and must not take that for room.
+	if m := s.rate.steady * 8; m > s.rated*6/5 || m > 0 && m < s.rated*4/5 && (s.owner() || s.cfg.Rate == 0) {
 		s.rated = m
 	}
 	return s.rated
@@ -39,10 +40,17 @@ func (s *Swarm) slotRate() int {
 // homes returns the mask of the stripes that this member forwards. While there are few contributors each may forward
 // all; among many, each has a few, so that trees are wide and shallow and a death costs mostly one stripe.
 func (s *Swarm) homes() uint64 {
-	if s.owner() || s.givers < homesFrom || s.home == 0 {
+	if s.owner() || s.size < smallSwarm {
 		return s.all()
 	}
 	return s.home
+}
+
+// homesOf is how many home stripes a contributor has: so many that it serves at most eight children in each, and that
+// every stripe has three contributors where there are few.
+func (s *Swarm) homesOf(slots, givers int) int {
+	few := (stripeGivers*s.k + givers) / max(1, givers)
+	return max(1, min(s.k, max((slots+childrenPerStripe-1)/childrenPerStripe, min(slots, few))))
 }
 
 // width is how many children a stripe may have here.
@@ -156,7 +164,7 @@ func (s *Swarm) sources() int {
 }
 
 // contributes tells whether the peer forwards a stripe.
-func (p *peer) contributes(bit uint64) bool { return p.slots > 0 && (p.home == 0 || p.home&bit != 0) }
+func (p *peer) contributes(bit uint64) bool { return p.slots > 0 && p.home&bit != 0 }
 
 // leaf returns a child whose slot of a stripe a contributor may take.
 func (s *Swarm) leaf(i int) *peer {
@@ -176,7 +184,7 @@ func (s *Swarm) leaf(i int) *peer {
 // displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
 func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	bit := uint64(1) << i
-	if spare <= 0 || !p.contributes(bit) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()/2) {
+	if spare <= 0 || !p.contributes(bit) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
 	}
 	leaf := s.leaf(i)

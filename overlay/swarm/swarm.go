@@ -127,16 +127,17 @@ type Swarm struct {
 	order []*peer // all of peers, in the order they were named
 	kids  []*peer // those with down set, contributors first
 
-	win     window
-	trimmed time.Time
-	rate    meter
-	asking  tokens
-	giving  tokens
-	lag     estimate      // arrival less the owner's wall clock, of live chunks
-	hist    histogram     // the same, with those that were repaired
-	lateBy  time.Duration // see late
-	lateAt  time.Time
-	clock   ownerClock
+	win        window
+	trimmed    time.Time
+	rate       meter
+	asking     tokens
+	askingLate tokens
+	giving     tokens
+	lag        estimate      // arrival less the owner's wall clock, of live chunks
+	hist       histogram     // the same, with those that were repaired
+	lateBy     time.Duration // see late
+	lateAt     time.Time
+	clock      ownerClock
 
 	// Play-out.
 	begun   bool
@@ -152,6 +153,7 @@ type Swarm struct {
 	told    Reason    // of the last Admission
 	joining time.Time // since when
 	paused  time.Time // no parent is looked for before
+	linksAt time.Time // links is to be called
 	sought  time.Time // members were asked for
 	fetched time.Time // a descriptor was
 	size    int       // members of the swarm, as far as is known
@@ -166,12 +168,14 @@ type Swarm struct {
 	moved       time.Time // when a slot was given to another last
 	home        uint64    // stripes to forward, by the owner's plan
 	reportedAt  time.Time
-	reportEvery time.Duration
+	reportEvery time.Duration // as the owner's plan says; 0: there is no plan yet
+	firstReport time.Time
+	mustWait    bool          // by the owner's plan
 	roster      map[ID]*entry // of the owner
 	surveyed    time.Time
-	supply      []float64 // slots by stripe
-	offered     int       // slots of all, the owner's included
-	rated       int       // bits a second, for slots
+	supply      []int // slots by stripe
+	offered     int   // slots of all, the owner's included
+	rated       int   // bits a second, for slots
 
 	upload int
 	capped int       // slots, since queues have grown; 0: as many as upload allows
@@ -188,7 +192,7 @@ func New(cfg Config) *Swarm {
 	}
 	s := &Swarm{
 		cfg: cfg, hop: cfg.Self.Hop(), rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Self.Hop())),
-		peers: make(map[ID]*peer), roster: make(map[ID]*entry), supply: make([]float64, cfg.Stripes), upload: cfg.Upload, clock: ownerClock{error: -1}, size: 1,
+		peers: make(map[ID]*peer), roster: make(map[ID]*entry), supply: make([]int, cfg.Stripes), upload: cfg.Upload, clock: ownerClock{error: -1}, size: 1,
 	}
 	s.describe(cfg.Epoch, cfg.Stripes)
 	return s
@@ -301,7 +305,10 @@ func (s *Swarm) tick() {
 	if s.closed {
 		return
 	}
-	s.links()
+	if !s.now.Before(s.linksAt) {
+		s.links()
+	}
+	s.at(s.linksAt)
 	s.parents()
 	s.children()
 	s.repair()

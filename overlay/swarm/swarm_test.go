@@ -17,6 +17,10 @@ func TestJoin(t *testing.T) {
 	if _, ok := sent[Find](acts)["owner"]; !ok {
 		t.Errorf("after LinkUp it does not ask the owner for members: %v", acts)
 	}
+	if _, ok := sent[Report](acts)["owner"]; !ok {
+		t.Errorf("after LinkUp it does not report to the owner: %v", acts)
+	}
+	r.say("owner", Plan{Every: 5000, Size: 2, Givers: 1, Stripes: 3})
 	r.say("owner", Members{Self: r.member("owner"), Members: []Member{r.member("b")}})
 	acts = r.take()
 	if m := sent[Attach](acts)["owner"]; m.Stripes != 3 || m.Resume {

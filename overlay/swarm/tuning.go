@@ -32,7 +32,8 @@ const (
 	dialPatience = 5 * time.Second        // for LinkUp or LinkDown after Connect
 	dialAgain    = 500 * time.Millisecond // after the first failure; doubled each time
 	dialSlowest  = 30 * time.Second
-	findEvery    = time.Second // while parents lack
+	linksEvery   = 250 * time.Millisecond // at least
+	findEvery    = time.Second            // while parents lack
 	findIdle     = 20 * time.Second
 	forgetAfter  = 2 * time.Minute // a peer that nobody has named for so long and that has no link
 	suspectAfter = 3 * time.Second // a neighbour that has said nothing for so long may be dead
@@ -101,7 +102,9 @@ const (
 	minWait     = 50 * time.Millisecond // for the answer to a Want
 	// lateRepair of the rate is what a member asks for at most of stripes that flow, though late: to ask for what is
 	// in a queue makes the queues longer.
-	lateRepair    = 0.05
+	lateRepair = 0.05
+	// askRate of the rate is what a member asks for at most: two stripes of eight.
+	askRate       = 0.25
 	maxAsked      = 48       // chunks outstanding with one peer
 	ownerRepair   = 0.1      // of the rate is what the owner gives to those who ask
 	repairBurst   = 64 << 10 // bytes

@@ -24,7 +24,7 @@ type Config struct {
 	Rate    int // bits a second of the channel; 0: 2 Mbit/s
 	Stripes int // 0: as the rate asks for, 8, 2 or 1
 
-	Ramp   time.Duration // members come at random within it; 0: 30 s
+	Ramp   time.Duration // members come at random within it; 0: 60 ms for each, at least 30 s
 	Settle time.Duration // after the ramp, before the measuring begins; 0: 10 s
 	Length time.Duration // measured; 0: 60 s
 
@@ -59,7 +59,7 @@ func (c *Config) defaults() {
 			*d = v
 		}
 	}
-	set(&c.Ramp, 30*time.Second)
+	set(&c.Ramp, max(30*time.Second, time.Duration(c.Members)*60*time.Millisecond))
 	set(&c.Settle, 10*time.Second)
 	set(&c.Length, time.Minute)
 	set(&c.Near, 10*time.Millisecond)
