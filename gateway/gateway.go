@@ -96,6 +96,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.RTSP.Multicast = running.RTSP.Multicast
 	c.Overlay.Enabled = running.Overlay.Enabled
 	c.Overlay.Listen = running.Overlay.Listen
+	c.Overlay.Congestion = running.Overlay.Congestion
 	c.Transcode = running.Transcode
 	return c
 }

@@ -192,7 +192,7 @@ func TestPin(t *testing.T) {
 data: /elsewhere
 log: {level: debug, format: json}
 rtsp: {listen: ':1', udp_ports: 8000-8001, session_timeout: 9s, write_timeout: 9s, start_max_age: 9s, max_connections: 9, multicast: {ttl: 9}}
-overlay: {enabled: false, listen: [], share: [x], upload: 0}
+overlay: {enabled: false, listen: [], share: [x], upload: 0, congestion: system}
 users: [{name: any, read: ['**']}]
 streams: {a: }
 peers: {hq: {id: 12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA}}
@@ -208,7 +208,7 @@ transcode: {idle_after: 9s}
 	check("changed", conf.Diff(running, pinned),
 		"log.level rtsp.session_timeout rtsp.max_connections users streams.a overlay.share overlay.upload peers.hq")
 	check("with a restart only", conf.Diff(pinned, c), "log.format data rtsp.listen rtsp.udp_ports rtsp.write_timeout rtsp.start_max_age "+
-		"rtsp.multicast.ttl overlay.enabled overlay.listen transcode.idle_after")
+		"rtsp.multicast.ttl overlay.enabled overlay.listen overlay.congestion transcode.idle_after")
 }
 
 // TestPortInUse proves that a gateway whose port is taken ends with what to do about it.
