@@ -43,7 +43,7 @@ type conn struct {
 	mu       sync.Mutex // guards the fields below; taken inside a session's
 	channels map[uint8]channel
 	sessions map[*session]struct{} // that were used over this connection
-	posts    map[*conn]struct{}    // of a tunnel
+	post     *conn                 // the newest one of a tunnel; nil when it has ended
 	closed   bool
 }
 
@@ -58,7 +58,6 @@ func newConn(s *Server, id uint64, nc net.Conn, remote, local netip.AddrPort) *c
 	c := &conn{
 		srv: s, id: id, nc: nc, remote: remote, local: local, log: s.log.With("remote", remote.String()),
 		keys: make(map[string]*trackKeys), channels: make(map[uint8]channel), sessions: make(map[*session]struct{}),
-		posts: make(map[*conn]struct{}),
 	}
 	c.heard.Store(time.Now().UnixNano())
 	return c
@@ -201,10 +200,11 @@ func (c *conn) attached() []*session {
 func (c *conn) abandon() {
 	c.mu.Lock()
 	c.closed = true
-	for post := range c.posts {
+	post := c.post
+	c.mu.Unlock()
+	if post != nil {
 		post.close()
 	}
-	c.mu.Unlock()
 	for _, ses := range c.attached() {
 		ses.lose(c)
 	}

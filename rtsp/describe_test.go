@@ -108,6 +108,7 @@ func TestUnavailable(t *testing.T) {
 		{"unknown", media.ErrNotFound, 404},
 		{"lost camera", fmt.Errorf("the camera is off"), 503},
 		{"slow camera", nil, 504},
+		{"full swarm", fmt.Errorf("its members: %w", media.ErrNotEnoughBandwidth), 453},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

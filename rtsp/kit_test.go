@@ -125,6 +125,17 @@ func testPacket(t *media.Track, n int) []byte {
 	return fmt.Appendf(b, "packet %d", n)
 }
 
+// tickAt does what would be done at a later time.
+func (s *server) tickAt(later time.Duration) {
+	now := time.Now().Add(later)
+	for _, ses := range s.allSessions() {
+		ses.tick(now)
+	}
+	for _, c := range s.allConns() {
+		c.tick(now)
+	}
+}
+
 // client is a raw connection.
 type client struct {
 	net.Conn

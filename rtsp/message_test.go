@@ -199,17 +199,29 @@ func TestUnwantedAnswer(t *testing.T) {
 }
 
 // TestSlowHeader closes a connection whose request does not end within rtsp.header_timeout, and one on which nothing is
-// done for rtsp.session_timeout; a busy one stays.
+// done for rtsp.session_timeout; one with a session stays.
 func TestSlowHeader(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, func(c *conf.Config) {
-		c.RTSP.HeaderTimeout = 300 * time.Millisecond
-		c.RTSP.SessionTimeout = time.Second
-	})
-	slow, idle := s.dial(), s.dial()
+	s := newServer(t, nil)
+	s.live("live", h264Track)
+	slow, idle, busy := s.dial(), s.dial(), s.dial()
 	slow.write("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX-Slow:")
+	busy.setup(s.url("/live"), 1)
+	eventually(t, "the request has begun", func() bool {
+		for _, c := range s.allConns() {
+			if c.began.Load() != 0 {
+				return true
+			}
+		}
+		return false
+	})
+	s.tickAt(s.settings().HeaderTimeout / 2)
+	slow.write(" x")
+	s.tickAt(s.settings().HeaderTimeout + time.Second)
 	slow.gone()
+	idle.must("OPTIONS", "*")
+	s.tickAt(s.settings().SessionTimeout + time.Second)
 	idle.gone()
+	busy.must("OPTIONS", "*")
 }
 
 // TestLimits cites rtsp.max_connections, rtsp.max_per_address and rtsp.max_sessions.

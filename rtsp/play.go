@@ -79,6 +79,9 @@ func (ses *session) newPlayer() sending {
 func (ses *session) played() {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
+	if ses.state == finished { // so soon
+		return
+	}
 	ses.state = playing
 	if ses.began.IsZero() {
 		ses.began = time.Now()

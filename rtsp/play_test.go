@@ -255,12 +255,18 @@ func eventuallyBye(t testing.TB, c *client) {
 
 // TestStreamEndsUnheard closes the connection of a player that does not understand BYE.
 func TestStreamEndsUnheard(t *testing.T) {
-	t.Parallel()
 	s := newServer(t, nil)
 	pub := s.live("live", h264Track)
 	c := s.dial()
-	c.must("PLAY", s.url("/live"), c.setup(s.url("/live"), 1))
+	ses := c.setup(s.url("/live"), 1)
+	c.must("PLAY", s.url("/live"), ses)
+	c.frame(0)
 	pub.End()
+	eventuallyBye(t, c)
+	eventually(t, "the session knows of it", func() bool { return c.do("PLAY", s.url("/live"), ses).Status == 455 })
+	s.tickAt(farewellTime / 2)
+	c.must("GET_PARAMETER", s.url("/live"), ses)
+	s.tickAt(farewellTime + time.Second)
 	c.gone()
 	if st := s.Status(); st.Players != 0 {
 		t.Errorf("%d players are left", st.Players)

@@ -122,7 +122,6 @@ func TestRecord(t *testing.T) {
 
 // TestReceiverReports cites RFC 3550 §6.4.2, §6.1: a publisher hears what arrives of its packets.
 func TestReceiverReports(t *testing.T) {
-	t.Parallel()
 	s := newServer(t, nil)
 	u := newUDP(t)
 	p := s.publish("pub", u.transport()+";mode=record")
@@ -140,6 +139,11 @@ func TestReceiverReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.report(t, ctl, sr)
+	st := s.hub.Stream("pub")
+	eventually(t, "the packets come", func() bool { return st.Stats().Packets == 19 })
+	ses := s.session(wire.SessionID(strings.TrimPrefix(p.session, "Session: ")))
+	eventually(t, "the report comes", func() bool { in := ses.legs[0].intake; in.mu.Lock(); defer in.mu.Unlock(); return in.ntp != 0 })
+	s.tickAt(reportEvery / 2)
 	pkts, err := rtcp.Unmarshal(packet(t, u.rtcp))
 	if err != nil || len(pkts) != 2 {
 		t.Fatalf("report = %v, %v", pkts, err)
@@ -290,11 +294,20 @@ func TestPublisherReturns(t *testing.T) {
 
 // TestLostPublisher: a publisher over UDP whose connection has ended and that sends nothing any more is soon gone.
 func TestLostPublisher(t *testing.T) {
-	t.Parallel()
 	s := newServer(t, func(c *conf.Config) { c.RTSP.PublisherGrace = 0 })
 	p := s.publish("pub", newUDP(t).transport()+";mode=record")
+	s.tickAt(orphanTime + time.Second)
+	p.must("GET_PARAMETER", s.url("/pub"), p.session) // it may begin late
 	p.Close()
-	eventually(t, "the stream ends", func() bool { return s.hub.Stream("pub") == nil })
+	eventually(t, "the connection ends", func() bool { return s.Status().Connections == 0 })
+	s.tickAt(orphanTime / 2)
+	if s.hub.Stream("pub") == nil {
+		t.Error("it is gone at once")
+	}
+	s.tickAt(orphanTime + time.Second)
+	if s.hub.Stream("pub") != nil {
+		t.Error("it is kept")
+	}
 }
 
 // TestPartOfAnAnnouncement: tracks that were not set up are not published.

@@ -1,3 +1,10 @@
+// Package rtsp serves RTSP 1.0 (RFC 2326) to players and publishers, and brings in the streams of cameras.
+//
+// A connection (conn) reads messages and serves requests one after another; a session lives beside it, since it may go
+// on over another connection. What is sent to players is the business of package delivery.
+//
+//	client ─► conn ─► request ─► session ─► delivery.Player ─► client         (a player)
+//	client ─► conn, UDP socket ─► session ─► media.Publisher                  (a publisher)
 package rtsp
 
 import (
@@ -42,6 +49,7 @@ type Server struct {
 	mu        sync.Mutex // guards the fields below
 	users     *auth.Users
 	addr      net.Addr
+	secure    net.Addr // where it listens with TLS; nil when it does not
 	sockets   sockets
 	groups    *groups
 	conns     map[*conn]struct{}
@@ -100,6 +108,13 @@ func (s *Server) Addr() net.Addr {
 	return s.addr
 }
 
+// SecureAddr returns where the server listens with TLS, or nil.
+func (s *Server) SecureAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.secure
+}
+
 // Run serves until ctx ends; then players get their RTCP BYE, and it returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	var lc net.ListenConfig
@@ -124,7 +139,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer secure.close()
-	s.open(plain.Addr(), sk, gs)
+	s.open(plain.Addr(), secure, sk, gs)
 
 	g, ctx := errgroup.WithContext(ctx)
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -159,10 +174,13 @@ func (s *Server) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (s *Server) open(addr net.Addr, sk sockets, gs *groups) {
+func (s *Server) open(addr net.Addr, secure *secureListener, sk sockets, gs *groups) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addr, s.sockets, s.groups = addr, sk, gs
+	if secure != nil {
+		s.secure = secure.listener.Addr()
+	}
 	close(s.ready)
 	s.log.Info("listening", "remote", addr.String())
 }

@@ -1,6 +1,8 @@
 package rtsp
 
 import (
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,8 +82,7 @@ func TestTimeout(t *testing.T) {
 		udp  bool
 	}{{"never played", false, true}, {"plays over UDP", true, true}, {"plays over TCP", true, false}} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, func(c *conf.Config) { c.RTSP.SessionTimeout = time.Second })
+			s := newServer(t, func(c *conf.Config) { c.RTSP.SessionTimeout = 30 * time.Second })
 			s.live("live", h264Track)
 			c := s.dial()
 			transport := "Transport: RTP/AVP/TCP;interleaved=0-1"
@@ -89,15 +90,21 @@ func TestTimeout(t *testing.T) {
 				transport = newUDP(t).transport()
 			}
 			a := c.must("SETUP", s.url("/live"), transport)
-			if got, err := wire.ParseSession(a.Header.Get("Session")); err != nil || got.Timeout != time.Second {
-				t.Errorf("Session = %q, want a timeout of 1 s", a.Header.Get("Session"))
+			if got, err := wire.ParseSession(a.Header.Get("Session")); err != nil || got.Timeout != 30*time.Second {
+				t.Errorf("Session = %q, want a timeout of 30 s", a.Header.Get("Session"))
 			}
 			if tt.play {
 				c.must("PLAY", s.url("/live"), sessionOf(a))
 			}
-			eventually(t, "the session ends", func() bool { return s.Status().Players == 0 })
-			c2 := s.dial()
-			wantStatus(t, "afterwards", c2.do("GET_PARAMETER", s.url("/live"), sessionOf(a)), 454)
+			s.tickAt(31 * time.Second) // a sign of life may be a little late
+			if s.Status().Players != 1 {
+				t.Error("the session ends early")
+			}
+			s.tickAt(35 * time.Second)
+			if s.Status().Players != 0 {
+				t.Error("the session goes on")
+			}
+			wantStatus(t, "afterwards", s.dial().do("GET_PARAMETER", s.url("/live"), sessionOf(a)), 454)
 			if !tt.udp {
 				c.gone() // or else the player would believe that it plays
 			}
@@ -105,38 +112,54 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestSweep ends a session by itself.
+func TestSweep(t *testing.T) {
+	s := newServer(t, func(c *conf.Config) { c.RTSP.SessionTimeout = 0 })
+	s.live("live", h264Track)
+	s.dial().must("SETUP", s.url("/live"), newUDP(t).transport())
+	eventually(t, "the session ends", func() bool { return s.Status().Players == 0 })
+}
+
 // TestSignsOfLife cites RFC 2326 §12.37, RFC 7826 §10.5: any request with the session, RTCP, and what players send
-// without a Session header keep it.
+// without a Session header keep it; media that goes to the player does not.
 func TestSignsOfLife(t *testing.T) {
+	s := newServer(t, nil)
+	s.live("live", h264Track)
+	c, tcp := s.dial(), s.dial()
+	u := newUDP(t)
+	a := c.must("SETUP", s.url("/live"), u.transport())
+	ses := sessionOf(a)
+	c.must("PLAY", s.url("/live"), ses)
+	interleaved := tcp.setup(s.url("/live"), 1)
+	tcp.must("PLAY", s.url("/live"), interleaved)
 	report := []byte{0x80, 201, 0, 1, 1, 2, 3, 4}
 	for _, tt := range []struct {
-		name string
-		sign func(s *server, c *client, u *udp, ses, rtcp string)
+		name, session string
+		sign          func()
 	}{
-		{"OPTIONS", func(s *server, c *client, _ *udp, ses, _ string) { c.must("OPTIONS", s.url("/live"), ses) }},
-		{"OPTIONS without session", func(s *server, c *client, _ *udp, _, _ string) { c.must("OPTIONS", s.url("/live")) }},
-		{"GET_PARAMETER", func(s *server, c *client, _ *udp, ses, _ string) { c.must("GET_PARAMETER", s.url("/live"), ses) }},
-		{"SET_PARAMETER", func(s *server, c *client, _ *udp, ses, _ string) { c.must("SET_PARAMETER", s.url("/live"), ses) }},
-		{"RTCP", func(s *server, _ *client, u *udp, _, rtcp string) { u.report(s.t, rtcp, report) }},
+		{"OPTIONS", ses, func() { c.must("OPTIONS", s.url("/live"), ses) }},
+		{"OPTIONS without session", ses, func() { c.must("OPTIONS", s.url("/live")) }},
+		{"GET_PARAMETER", ses, func() { c.must("GET_PARAMETER", s.url("/live"), ses) }},
+		{"SET_PARAMETER", ses, func() { c.must("SET_PARAMETER", s.url("/live"), ses) }},
+		{"unknown parameter", ses, func() { c.doBody("GET_PARAMETER", s.url("/live"), "x\r\n", ses) }},
+		{"timeout echoed", ses, func() { c.must("GET_PARAMETER", s.url("/live"), ses+";timeout=60") }},
+		{"RTCP", ses, func() { u.report(t, serverPort(t, a, true), report) }},
+		{"RTCP interleaved", interleaved, func() { tcp.write(string((&wire.Frame{Channel: 1, Payload: report}).Append(nil))) }},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, func(c *conf.Config) { c.RTSP.SessionTimeout = time.Second })
-			s.live("live", h264Track)
-			c := s.dial()
-			u := newUDP(t)
-			a := c.must("SETUP", s.url("/live"), u.transport())
-			ses := sessionOf(a)
-			c.must("PLAY", s.url("/live"), ses)
-			tick := time.NewTicker(500 * time.Millisecond)
-			defer tick.Stop()
-			for end := time.Now().Add(4 * time.Second); time.Now().Before(end); <-tick.C {
-				tt.sign(s, c, u, ses, serverPort(t, a, true))
-			}
-			if s.Status().Players != 1 {
-				t.Error("the session has ended")
-			}
-		})
+		kept := s.session(wire.SessionID(strings.TrimPrefix(tt.session, "Session: ")))
+		kept.seen.Store(1)
+		tt.sign()
+		eventually(t, tt.name, func() bool { return kept.seen.Load() > 1 })
+	}
+	silent := s.session(wire.SessionID(strings.TrimPrefix(ses, "Session: ")))
+	silent.seen.Store(1)
+	packet(t, u.rtp)
+	if _, err := u.rtp.WriteToUDPAddrPort(testPacket(&h264Track, 0), netip.MustParseAddrPort(serverPort(t, a, false))); err != nil {
+		t.Fatal(err)
+	}
+	packet(t, u.rtp)
+	if silent.seen.Load() != 1 {
+		t.Error("a player that says nothing is kept")
 	}
 }
 

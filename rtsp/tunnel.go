@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,6 +16,10 @@ import (
 
 // tunnelType is the media type of RTSP over HTTP.
 const tunnelType = "application/x-rtsp-tunnelled"
+
+// handover is how long a new POST waits for the end of the one before, whose bytes come first. After that the old one is
+// taken for dead.
+const handover = time.Second
 
 // maxCookie bounds the name of a tunnel in bytes; clients use 15 to 24.
 const maxCookie = 256
@@ -28,6 +34,9 @@ type tunnel struct {
 	down *conn // of the GET
 	in   *io.PipeReader
 	feed *io.PipeWriter
+
+	turn   chan struct{} // holds a token while a POST is read; it guards the field below
+	decode base64Reader  // goes on from one POST to the next
 }
 
 // serveHTTP serves the one HTTP request of a connection.
@@ -41,7 +50,7 @@ func (c *conn) serveHTTP(ctx context.Context, m *wire.Request, r *wire.Reader) {
 	case m.Method == "GET":
 		c.serveGet(ctx, m, r, cookie)
 	case m.Method == "POST":
-		c.servePost(m, r, cookie)
+		c.servePost(ctx, m, r, cookie)
 	default:
 		c.refuseHTTP(m, 405, "a tunnel is made of GET and POST")
 	}
@@ -71,7 +80,7 @@ func (c *conn) refuseHTTP(m *wire.Request, status int, text string) {
 
 // serveGet serves the requests that come through the tunnel until one of both ends.
 func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, cookie string) {
-	t := &tunnel{down: c}
+	t := &tunnel{down: c, turn: make(chan struct{}, 1)}
 	t.in, t.feed = io.Pipe()
 	if !c.srv.addTunnel(cookie, t) {
 		c.refuseHTTP(m, 400, "this x-sessioncookie is in use")
@@ -100,22 +109,58 @@ func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, co
 
 // servePost takes what the client sends until it ends the POST or its tunnel has ended. Content-Length is not heeded:
 // ffmpeg, VLC and GStreamer promise 32767 bytes and send on.
-func (c *conn) servePost(m *wire.Request, r *wire.Reader, cookie string) {
+func (c *conn) servePost(ctx context.Context, m *wire.Request, r *wire.Reader, cookie string) {
 	t := c.srv.tunnel(cookie)
 	if t == nil || t.down.remote.Addr() != c.remote.Addr() || t.down.secure != c.secure {
 		c.refuseHTTP(m, 404, "no GET with this x-sessioncookie has come before")
 		return
 	}
 	t.down.halved.Store(false)
-	if !t.down.carry(c) {
+	c.posting.Store(true)
+	if !t.begin(ctx, c) {
 		return
 	}
-	c.posting.Store(true)
-	defer t.down.drop(c)
-	_, err := io.Copy(t.feed, &base64Reader{from: r.Buffered()})
-	if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+	defer t.end(c)
+	t.decode.from = r.Buffered()
+	_, err := io.Copy(t.feed, &t.decode)
+	if err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
 		c.log.Debug("connection lost", "err", err)
 	}
+}
+
+// begin waits until a POST is the one to be read; false when the tunnel has ended.
+func (t *tunnel) begin(ctx context.Context, post *conn) bool {
+	d := t.down
+	d.mu.Lock()
+	closed := d.closed
+	before := d.post
+	d.post = post
+	d.mu.Unlock()
+	if closed {
+		return false
+	}
+	if before != nil {
+		timer := time.AfterFunc(handover, before.close)
+		defer timer.Stop()
+	}
+	select {
+	case t.turn <- struct{}{}:
+		t.decode.err = nil
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// end lets the next POST be read.
+func (t *tunnel) end(post *conn) {
+	d := t.down
+	d.mu.Lock()
+	if d.post == post {
+		d.post = nil
+	}
+	d.mu.Unlock()
+	<-t.turn
 }
 
 func (s *Server) addTunnel(cookie string, t *tunnel) bool {
@@ -138,23 +183,6 @@ func (s *Server) tunnel(cookie string) *tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tunnels[cookie]
-}
-
-// carry notes a POST that brings this GET's requests, to be closed with it.
-func (c *conn) carry(post *conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.posts[post] = struct{}{}
-	return true
-}
-
-func (c *conn) drop(post *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.posts, post)
 }
 
 // base64Reader decodes base64 as it comes: each request may have been encoded by itself, so that padding stands
