@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -146,8 +147,12 @@ func TestAnyCodecPasses(t *testing.T) {
 	}
 }
 
-// check compares a packet with what was published under its number.
+// check compares a packet with what was published under its number. Those of the parameter sets, which the gateway sends
+// ahead when they are in the description alone, are compared with that.
 func (k *track) check(b []byte) bool {
+	if k.key != nil && len(b) > 12 && len(b) < 100 && b[1]&0x7f == k.typ {
+		return strings.Contains(k.sdp, base64.StdEncoding.EncodeToString(b[12:]))
+	}
 	n := max(len(k.key), len(k.other))
 	if len(b) < 12+n+4 || b[1]&0x7f != k.typ {
 		return false
@@ -197,8 +202,8 @@ func TestRealG711(t *testing.T) {
 		a.WaitStream(codec)
 		out := lab.Run(t, 2*lab.Patience, "ffmpeg", "-v", "error", "-nostdin", "-rtsp_transport", "tcp", "-i", c.URL("a/"+codec),
 			"-t", "2", "-c:a", "copy", "-f", "framemd5", "-")
-		if n := len(lab.FrameMD5(out)); n < 20 {
-			t.Errorf("%s: %d packets in 2 s, want 20 at least", codec, n)
+		if n := len(lab.FrameMD5(out)); n < 15 { // each has 1024 samples of 8000 in a second
+			t.Errorf("%s: %d packets in 2 s, want 15 at least", codec, n)
 		}
 	}
 }

@@ -58,7 +58,11 @@ func TestConformance(t *testing.T) {
 			for _, c := range group.clauses {
 				t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 					t.Parallel()
-					t.Log(c.cites)
+					t.Cleanup(func() {
+						if t.Failed() {
+							t.Log(c.cites)
+						}
+					})
 					c.check(t, s)
 				})
 			}

@@ -48,6 +48,9 @@ func newAudit(section []string) *Audit {
 	for _, l := range section {
 		if strings.HasPrefix(l, "m=") {
 			a.types = strings.Fields(l)[3:]
+			if strings.HasPrefix(l, "m=audio") {
+				a.rate = 8000 // of most static types (RFC 3551 §6); others have an rtpmap
+			}
 		}
 		if v, ok := strings.CutPrefix(l, "a=rtpmap:"); ok {
 			if p := strings.Split(v, "/"); len(p) > 1 {

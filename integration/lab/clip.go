@@ -92,12 +92,12 @@ func makeClip(name string, codecs ...string) (*Clip, error) {
 	return c, nil
 }
 
-// FrameMD5 returns the sums of the first stream in what ffmpeg's framemd5 writes.
+// FrameMD5 returns the sums of the first stream in what ffmpeg's framemd5 writes; fields of side data may follow them.
 func FrameMD5(out []byte) []string {
 	var sums []string
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(line, ",")
-		if len(f) == 6 && strings.TrimSpace(f[0]) == "0" {
+		if len(f) >= 6 && strings.TrimSpace(f[0]) == "0" {
 			sums = append(sums, strings.TrimSpace(f[5]))
 		}
 	}
@@ -124,6 +124,16 @@ func (c *Clip) Verify(t testing.TB, who string, sums []string, atLeast int) {
 		}
 		last = at
 	}
+}
+
+// Settled returns the pictures from the first one that is the clip's: a decoder that began between key frames shows grey before.
+func (c *Clip) Settled(sums []string) []string {
+	for i, h := range sums {
+		if _, ok := c.place[h]; ok {
+			return sums[i:]
+		}
+	}
+	return nil
 }
 
 // Overlap returns how many pictures two runs of the clip have in common, one run of both.
