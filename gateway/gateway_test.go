@@ -89,8 +89,8 @@ func (l *live) ask(name string) (*gortsplib.Client, *description.Session, error)
 		l.t.Fatal(err)
 	}
 	tcp := gortsplib.TransportTCP
-	c := &gortsplib.Client{Transport: &tcp, ReadTimeout: patience}
-	if err := c.Start(u.Scheme, u.Host); err != nil {
+	c := &gortsplib.Client{Scheme: u.Scheme, Host: u.Host, Transport: &tcp, ReadTimeout: patience}
+	if err := c.Start2(); err != nil {
 		l.t.Fatal(err)
 	}
 	d, _, err := c.Describe(u)
