@@ -126,10 +126,16 @@ func (c *Clip) Verify(t testing.TB, who string, sums []string, atLeast int) {
 	}
 }
 
+// Has reports whether a picture is the clip's.
+func (c *Clip) Has(sum string) bool {
+	_, ok := c.place[sum]
+	return ok
+}
+
 // Settled returns the pictures from the first one that is the clip's: a decoder that began between key frames shows grey before.
 func (c *Clip) Settled(sums []string) []string {
 	for i, h := range sums {
-		if _, ok := c.place[h]; ok {
+		if c.Has(h) {
 			return sums[i:]
 		}
 	}

@@ -32,6 +32,8 @@ type Gateway struct {
 	Host string
 	// Listen is what rtsp.listen says, Host and Port unless it is set.
 	Listen string
+	// Program is the binary to run, the gateway under test unless it is set.
+	Program string
 	// Prefix is a command to start the gateway with, such as ip netns exec a.
 	Prefix []string
 
@@ -141,7 +143,7 @@ func (g *Gateway) AddPeer(name, id string, addresses ...string) {
 func (g *Gateway) Start() *Gateway {
 	g.t.Helper()
 	g.write()
-	args := append(append([]string{}, g.Prefix...), Binary(g.t), "run", g.File())
+	args := append(append([]string{}, g.Prefix...), cmp.Or(g.Program, Binary(g.t)), "run", g.File())
 	g.proc = Spawn(g.t, args[0], args[1:]...)
 	if len(g.Prefix) > 0 { // not in reach from here: its log says when it listens
 		if !g.proc.Err.wait(0, []string{"listening", fmt.Sprint(g.Port)}, Patience, g.proc.done) {

@@ -65,6 +65,16 @@ func Binary(t testing.TB) string {
 	return path
 }
 
+// Build builds another program of this module and returns its path. The package is named from the folder of the tests on.
+func Build(t testing.TB, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	if out, err := exec.Command("go", "build", "-tags", "integration", "-o", path, "peergate/integration/"+pkg).CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	return path
+}
+
 // Eventually waits until ok holds and fails the test when it does not within the time.
 func Eventually(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
