@@ -13,7 +13,8 @@ import (
 // rangeSlack is how far a player's clock may be from ours where it asks for the present.
 const rangeSlack = 10 * time.Second
 
-// play serves PLAY (RFC 2326 §10.5): from the newest key frame on, whatever the session has seen before.
+// play serves PLAY (RFC 2326 §10.5): from the newest key frame on, whatever the session has seen before. A session that
+// plays goes on as it does: live media has no other place to go to, and for some clients it is a sign of life.
 func (q *request) play(ctx context.Context) (*wire.Response, error) {
 	ses := q.ses
 	ses.mu.Lock()
@@ -29,9 +30,6 @@ func (q *request) play(ctx context.Context) (*wire.Response, error) {
 	extra, err := q.pace()
 	if err != nil {
 		return nil, err
-	}
-	if st == playing {
-		player.Pause()
 	}
 	if player == nil {
 		player = ses.newPlayer()

@@ -155,18 +155,26 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestPlayWhilePlaying: another PLAY is answered in full (RFC 2326 §10.5, §A.2).
+// TestPlayWhilePlaying cites RFC 2326 §A.2, RFC 7826 §13.4: another PLAY is answered, and no packet is lost by it.
 func TestPlayWhilePlaying(t *testing.T) {
 	s := newServer(t, nil)
 	s.live("live", h264Track)
 	c := s.dial()
 	ses := c.setup(s.url("/live"), 1)
 	c.must("PLAY", s.url("/live"), ses)
-	c.frame(0)
-	a := c.must("PLAY", s.url("/live"), ses)
-	c.frames = nil
-	if seq := binary.BigEndian.Uint16(c.frame(0)[2:]); seq != info(t, a)[0].Seq {
-		t.Errorf("goes on with %d, RTP-Info says %d", seq, info(t, a)[0].Seq)
+	last := binary.BigEndian.Uint16(c.frame(0)[2:])
+	for _, header := range []string{"X: none", "Range: npt=now-", "Range: npt=0-"} {
+		a := c.must("PLAY", s.url("/live"), ses, header)
+		if ts := info(t, a); len(ts) != 1 || ts[0].URL != s.url("/live/trackID=0") || a.Header.Get("Range") == "" {
+			t.Errorf("answer has %v", a.Header)
+		}
+		for range 15 {
+			seq := binary.BigEndian.Uint16(c.frame(0)[2:])
+			if seq != last+1 {
+				t.Errorf("packet %d after %d", seq, last)
+			}
+			last = seq
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ func TestSetup(t *testing.T) {
 		{"mode", tcp + `;mode="PLAY"`, "interleaved=0-1"},
 		{"mode bare", tcp + `;mode=play`, "interleaved=0-1"},
 		{"unknown parameter", tcp + ";x-dynamic-rate=1", "interleaved=0-1"},
+		{"recording what was not announced", tcp + ";mode=record", ""},
 		{"unknown alone", "RAW/RAW/UDP;unicast", ""},
 		{"nonsense", "nonsense", ""},
 		{"no ports", "RTP/AVP;unicast", ""},

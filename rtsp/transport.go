@@ -176,6 +176,9 @@ func (ses *session) replace(l *leg) (ok bool, player sending) {
 // choose returns the leg and the answer for the first alternative that can be served, or nil.
 func (q *request) choose(ses *session, track int, mode string) (*leg, wire.Transport) {
 	for _, t := range wire.ParseTransports(q.Header.Values("Transport")) {
+		if t.Mode == "RECORD" && ses.announce == nil { // nothing was announced
+			continue
+		}
 		l := &leg{track: track, url: q.trackURL(), resource: resource(q.url)}
 		if ses.announce != nil {
 			l.intake = newIntake(&ses.announce.desc.Tracks[track], ses.log)
