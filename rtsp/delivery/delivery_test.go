@@ -24,7 +24,7 @@ var (
 
 // lab has a hub with one stream and a sender that runs.
 type lab struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *media.Hub
 	pub    *media.Publisher
 	sender *Sender
@@ -35,7 +35,7 @@ type lab struct {
 	stop   func() // ends the sender
 }
 
-func newLab(t *testing.T, o Options, tracks ...media.Track) *lab {
+func newLab(t testing.TB, o Options, tracks ...media.Track) *lab {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	l := &lab{t: t, hub: media.NewHub(log)}
@@ -116,7 +116,7 @@ func (l *lab) waiting(c *client) (w bool) {
 }
 
 // eventually waits until something is so.
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for range 5000 {
 		if is() {
@@ -135,7 +135,7 @@ func (g got) ts() uint32  { return binary.BigEndian.Uint32(g.b[4:]) }
 
 // client is a player as it sees itself.
 type client struct {
-	t       *testing.T
+	t       testing.TB
 	link    *Link
 	outlets []Outlet
 	conn    net.Conn // its end of the link
@@ -173,7 +173,7 @@ func each(t *testing.T, f func(t *testing.T, k kind)) {
 	}
 }
 
-func newClient(t *testing.T) *client {
+func newClient(t testing.TB) *client {
 	c := &client{t: t, answers: make(chan string, 100), ended: make(chan error, 1), plays: make(chan struct{})}
 	for i := range c.packets {
 		c.packets[i] = make(chan got, 10000)
@@ -194,7 +194,7 @@ func (c *client) ready() error {
 func (c *client) begun() { close(c.plays) }
 
 // pair returns the two ends of a TCP connection on loopback.
-func pair(t *testing.T) (server, user *net.TCPConn) {
+func pair(t testing.TB) (server, user *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -276,7 +276,7 @@ func udpClient(t *testing.T, l *lab, tracks int) *client {
 	return c
 }
 
-func listenUDP(t *testing.T, host string) *net.UDPConn {
+func listenUDP(t testing.TB, host string) *net.UDPConn {
 	t.Helper()
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
 	if err != nil {
@@ -358,4 +358,3 @@ func (c *client) end() error {
 		return nil
 	}
 }
-

@@ -178,7 +178,7 @@ func (f *feed) measure(p *media.Packet) {
 	if f.since.IsZero() {
 		f.since = p.Arrived
 	}
-	if d := p.Arrived.Sub(f.since); d >= rateTime {
+	if d := p.Arrived.Sub(f.since); d >= rateTime || f.rate == 0 && d >= rateTime/10 {
 		f.rate = int(float64(f.sum) / d.Seconds())
 		f.since, f.sum = p.Arrived, 0
 	}

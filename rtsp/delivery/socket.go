@@ -280,12 +280,10 @@ func (p *Player) queueRun(f *form, number uint64, r *run) bool {
 // refill gives the player what it may have sent since the last time.
 func (p *Player) refill() {
 	now := p.shard.now
-	if p.tokens < burst {
-		rate := minPace
-		if fl := p.flow; p.next < fl.head() {
-			rate = max(rate, paceFactor*fl.at(p.next).rate)
-		}
-		p.tokens = min(burst, p.tokens+int(now.Sub(p.refilled).Seconds()*float64(rate)))
+	if fl := p.flow; p.tokens < burst && p.next < fl.head() {
+		rate := max(minPace, paceFactor*fl.at(p.next).rate)
+		depth := max(burst, rate*int(paceTime/time.Millisecond)*3/2000) // so that each pace can bring what it should
+		p.tokens = min(depth, p.tokens+int(now.Sub(p.refilled).Seconds()*float64(rate)))
+		p.refilled = now
 	}
-	p.refilled = now
 }

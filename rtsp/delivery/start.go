@@ -86,27 +86,31 @@ func (p *Player) beginning() (n uint64, found bool) {
 	if !found || n < p.next {
 		return n, false
 	}
-	return n, n >= p.pending.head || p.shard.now.Sub(fl.at(n).arrived) <= p.sender.o.StartMaxAge
+	return n, n >= p.pending.head || p.shard.now.Sub(fl.at(n).arrived) < p.sender.o.StartMaxAge
 }
 
 // silent reports whether none of the player's tracks has had a packet lately.
 func (p *Player) silent() bool {
 	for i := range p.outlets {
-		if !p.given(p.outlets[i].Track) {
+		if p.quiet(p.outlets[i].Track) < silentTime {
 			return false
 		}
 	}
 	return true
 }
 
-// given reports whether a track is silent for so long that it is not waited for any more.
-func (p *Player) given(track int) bool {
+// quiet returns for how long a track has been silent, as far as the flow can know.
+func (p *Player) quiet(track int) time.Duration {
 	last := p.flow.begun
 	if seen := p.flow.tracks[track].seen; seen.After(last) {
 		last = seen
 	}
-	now := p.shard.now
-	return now.Sub(last) >= silentTime || now.Sub(p.pending.begun) >= silentTime
+	return p.shard.now.Sub(last)
+}
+
+// given reports whether a track is not waited for any more.
+func (p *Player) given(track int) bool {
+	return p.quiet(track) >= silentTime || p.shard.now.Sub(p.pending.begun) >= silentTime
 }
 
 // starts tells how the tracks begin when batch n is the first; it is not complete while a track has to be waited for.
