@@ -307,10 +307,11 @@ func wantsAnswer(m swarm.Message) bool {
 	return false
 }
 
-// spoiled returns what is handed on of a chunk: itself, but in tests.
-func (n *Node) spoiled(f frame) []byte {
+// spoiled returns what is handed on of a chunk: itself, but in tests. It reports false when that is nothing.
+func (n *Node) spoiled(f frame) (frame, bool) {
 	if n.spoil == nil {
-		return f.wire
+		return f, true
 	}
-	return newFrame(n.spoil(append([]byte(nil), f.body()...))).wire
+	b := n.spoil(append([]byte(nil), f.body()...))
+	return newFrame(b), b != nil
 }

@@ -120,6 +120,10 @@ func (g *gateway) start() *gateway {
 
 func (g *gateway) stop() {
 	g.t.Helper()
+	var status Status
+	if g.t.Failed() {
+		status = g.node.Status()
+	}
 	g.cancel()
 	select {
 	case <-g.gone:
@@ -127,7 +131,7 @@ func (g *gateway) stop() {
 		g.t.Fatalf("%s does not stop", g.name)
 	}
 	if g.t.Failed() && testing.Verbose() {
-		g.t.Logf("log of %s:\n%s", g.name, g.log)
+		g.t.Logf("status of %s: %+v\nlog:\n%s", g.name, status, g.log)
 		g.log = new(journal)
 	}
 }
@@ -553,5 +557,127 @@ func TestUnshared(t *testing.T) {
 	}
 	if _, err := c.open("a/live"); !errors.Is(err, media.ErrNotFound) {
 		t.Errorf("Open of what is not shared = %v, want %v", err, media.ErrNotFound)
+	}
+}
+
+// TestRepair has a parent lose every tenth chunk: the child gets them from it all the same, before players notice.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	a, b := newGateway(t, "a"), newGateway(t, "b")
+	a.knowsAt(b).start()
+	b.o.Conf.Delay = conf.Delay(time.Second) // a busy machine
+	b.knows(a).start()
+	var mu sync.Mutex // guards n and lost
+	n, lost := 0, make(map[string]bool)
+	a.node.spoil = func(chunk []byte) []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%10 == 0 && !lost[string(chunk)] {
+			lost[string(chunk)] = true
+			return nil
+		}
+		return chunk
+	}
+	a.film("live")
+	v := b.view("a/live")
+	v.watch(900)
+	if v.gap > 0 {
+		t.Errorf("%d packets are missing", v.gap)
+	}
+	eventually(t, "status tells of repairs", func() bool {
+		s := b.node.Status().Channels
+		return len(s) == 1 && s[0].Swarm.Repaired >= 10
+	})
+}
+
+// TestLeaf has a gateway that gives nothing: who has only that one to ask is told that there is not enough bandwidth.
+func TestLeaf(t *testing.T) {
+	t.Parallel()
+	a, b, c := newGateway(t, "a"), newGateway(t, "b"), newGateway(t, "c")
+	b.o.Conf.Upload = 0
+	a.knowsAt(b).start()
+	b.knows(a).knowsAt(c).start()
+	c.knows(b).knowsAt(a).start()
+	a.film("live")
+	v := b.view("a/live")
+	v.watch(50)
+	began := time.Now()
+	if _, err := c.open("a/live"); !errors.Is(err, media.ErrNotEnoughBandwidth) {
+		t.Errorf("Open through a gateway that gives nothing = %v, want %v", err, media.ErrNotEnoughBandwidth)
+	}
+	t.Logf("refused after %v", time.Since(began))
+	v.watch(100)
+	if v.gap > 0 {
+		t.Errorf("%d packets are missing", v.gap)
+	}
+	b.o.Conf.Upload = conf.Unlimited
+	b.node.Reconfigure(b.o)
+	c.view("a/live").watch(50)
+}
+
+// TestRelayLeaves stops a relay as an operator does: its child has gone elsewhere before it goes.
+func TestRelayLeaves(t *testing.T) {
+	t.Parallel()
+	a, b, c, d := newGateway(t, "a"), newGateway(t, "b"), newGateway(t, "c"), newGateway(t, "d")
+	d.knowsAt(a).knowsAt(c).start()
+	a.knowsAt(b).knows(d).start()
+	b.knows(a).knowsAt(c).start()
+	c.knows(b, d).knowsAt(a).start()
+	a.film("live")
+	d.view("a/live").watch(10)
+	b.view("a/live").watch(10)
+	v := c.view("a/live")
+	v.watch(200)
+	b.stop()
+	v.watch(300)
+	if v.gap > 0 {
+		t.Errorf("%d packets are missing", v.gap)
+	}
+}
+
+// TestSteady has two sites play in step.
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	a, b, c := newGateway(t, "a"), newGateway(t, "b"), newGateway(t, "c")
+	for _, g := range []*gateway{b, c} {
+		g.o.Conf.Steady = true
+		g.o.Conf.Delay = conf.Delay(400 * time.Millisecond)
+	}
+	a.knowsAt(b).start()
+	b.knows(a).knowsAt(c).start()
+	c.knows(b).knowsAt(a).start()
+	a.film("live")
+	near, far := b.view("a/live"), c.view("a/live")
+	near.watch(300) // the clock is known by then
+	far.watch(300)
+	when := func(v *viewer) map[uint16]time.Time {
+		at := make(map[uint16]time.Time)
+		for len(at) < 300 {
+			pkts, err := v.sub.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range pkts {
+				at[pkts[i].Sequence()] = time.Now()
+			}
+		}
+		return at
+	}
+	var atFar map[uint16]time.Time
+	var wg sync.WaitGroup
+	wg.Go(func() { atFar = when(far) })
+	atNear := when(near)
+	wg.Wait()
+	both, apart := 0, 0
+	for seq, t1 := range atNear {
+		if t2, ok := atFar[seq]; ok {
+			both++
+			if d := t2.Sub(t1); d > 40*time.Millisecond || d < -40*time.Millisecond {
+				apart++
+			}
+		}
+	}
+	if both < 100 || apart > both/20 {
+		t.Errorf("of %d packets %d come more than 40 ms apart", both, apart)
 	}
 }

@@ -137,13 +137,13 @@ func (ch *channel) keep(a swarm.Keep) {
 func (ch *channel) push(a swarm.Push) {
 	report := ch.report(a.To, a.Epoch, a.Seq)
 	h, ok := ch.store.get(a.Epoch, a.Seq)
-	if !ok {
+	f, whole := ch.n.spoiled(h.frame)
+	if !ok || !whole {
 		report(true, 0, 0)
 		return
 	}
-	wire := ch.n.spoiled(h.frame)
 	ch.outflow(p2p.ID(a.To)).post.put(parcel{
-		wire: wire, vital: h.chunk.Vital || h.chunk.Key, put: time.Now(), until: a.Until, report: report,
+		wire: f.wire, vital: h.chunk.Vital || h.chunk.Key, put: time.Now(), until: a.Until, report: report,
 	})
 }
 
@@ -151,13 +151,13 @@ func (ch *channel) push(a swarm.Push) {
 func (ch *channel) give(a swarm.Give) {
 	report := ch.report(a.To, a.Epoch, a.Seq)
 	h, ok := ch.store.get(a.Epoch, a.Seq)
+	f, whole := ch.n.spoiled(h.frame)
 	l := ch.n.link(p2p.ID(a.To))
-	if !ok || l == nil {
+	if !ok || !whole || l == nil {
 		report(true, 0, 0)
 		return
 	}
-	raw := frame{ch.n.spoiled(h.frame), h.frame.at}.body()
-	l.repair.give(ch.id, raw, parcel{vital: true, put: time.Now(), until: a.Until, report: report})
+	l.repair.give(ch.id, f.body(), parcel{vital: true, put: time.Now(), until: a.Until, report: report})
 }
 
 // report returns what tells the machine of the fate of a chunk.
