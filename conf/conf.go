@@ -71,6 +71,7 @@ func (c *Config) check(f faults) {
 		p.check(f, "peers."+name, name)
 	}
 	c.checkPetnames(f)
+	c.checkRedirects(f)
 	c.Transcode.check(f)
 }
 

@@ -44,6 +44,11 @@ func TestFaults(t *testing.T) {
 		{"ports", "rtsp: {udp_ports: 8001-8002}", `:1: rtsp.udp_ports: is "8001-8002", must be 0, or an even port and the next, such as 8000-8001`},
 		{"network", "users: [{name: u, password: p, read: [a], from: [home]}]", `:1: users[0].from[0]: is "home", must be an address or a network such as 192.168.1.0/24`},
 		{"empty network", "users: [{name: u, password: p, read: [a], from: ['']}]", `:1: users[0].from[0]: is empty, must be an address or a network such as 192.168.1.0/24`},
+		{"redirect to itself", "streams: {a: {redirect: 'rtsp://localhost:8554/a'}}", ":1: streams.a.redirect: leads back to itself: name the gateway that has the stream"},
+		{
+			"circle of redirects", "streams: {a: {redirect: 'rtsp://127.0.0.1:8554/b'}, b: {redirect: 'rtsp://[::1]:8554/a/'}, c: {redirect: 'rtsp://127.0.0.1:8554/a'}, d: {redirect: 'rtsp://127.0.0.1:8555/d'}}",
+			":1: streams.a.redirect: leads back to itself: name the gateway that has the stream\ng.yml:1: streams.b.redirect: leads back to itself: name the gateway that has the stream",
+		},
 		{"level", "log: {level: loud}", `:1: log.level: is "loud", must be one of debug, info, warn, error`},
 		{"too small", "rtsp: {max_connections: 0}", ":1: rtsp.max_connections: is 0, must be at least 1"},
 		{"listen without colon", `rtsp: {listen: "8554"}`, `:1: rtsp.listen: is "8554", must be host:port or :port, such as :8554 or [::1]:8554`},
