@@ -108,5 +108,9 @@ func (q *request) setupPublisher(an *announcement) (*wire.Response, error) {
 		ses = newSession(q.conn, an.name, an.user)
 		ses.announce = an
 	}
-	return q.settle(ses, track, "RECORD")
+	a, err := q.settle(ses, track, "RECORD")
+	if err == nil {
+		q.conn.announced = nil // it is the session's now
+	}
+	return a, err
 }

@@ -34,10 +34,12 @@ type conn struct {
 	heard   atomic.Int64 // when the last message ended
 	halved  atomic.Bool  // the GET of a tunnel whose POST has not come
 	posting atomic.Bool  // the POST of a tunnel
+	useless atomic.Bool  // what it was for is over
 
 	// The fields below belong to the goroutine that reads.
 	tunnelled bool // requests come through an HTTP tunnel
 	announced *announcement
+	complaint string                // logged last
 	keys      map[string]*trackKeys // SRTP keys that were described, by URL of the track
 
 	mu       sync.Mutex // guards the fields below; taken inside a session's
@@ -97,7 +99,7 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 		var fault *wire.Error
 		switch {
 		case errors.As(err, &fault):
-			c.log.Info("request refused", "err", fault)
+			c.complain(c.log, fault)
 			c.sendRefusal(fault)
 			if fault.Fatal {
 				return
@@ -141,7 +143,7 @@ func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
 	if err != nil {
 		r := asRefusal(err)
 		if !r.usual {
-			q.log().Info("request refused", "err", r)
+			c.complain(q.log(), r)
 		}
 		a = r.response()
 	}
@@ -149,6 +151,14 @@ func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
 		err = c.send(q.finish(a))
 	}
 	return err == nil && !strings.EqualFold(m.Header.Get("Connection"), "close")
+}
+
+// complain logs why a request was refused, but not the same again and again.
+func (c *conn) complain(log *slog.Logger, why error) {
+	if text := why.Error(); text != c.complaint {
+		c.complaint = text
+		log.Info("request refused", "err", why)
+	}
 }
 
 func (c *conn) send(b []byte) error { return c.link.Send(b) }
@@ -213,19 +223,21 @@ func (c *conn) abandon() {
 // tick closes the connection when a message takes too long, or when nothing is done over it.
 func (c *conn) tick(now time.Time) {
 	set := c.srv.settings()
-	if t := c.began.Load(); t != 0 && now.Sub(time.Unix(0, t)) > set.HeaderTimeout {
+	since := func(t *atomic.Int64) time.Duration { return now.Sub(time.Unix(0, t.Load())) }
+	switch {
+	case c.began.Load() != 0 && since(&c.began) > set.HeaderTimeout:
 		c.log.Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
-		c.close()
+	case c.posting.Load(): // its GET knows
+		return
+	case c.halved.Load() && since(&c.heard) > set.HeaderTimeout:
+		c.log.Info("connection closed", "err", "the tunnel's POST has not come within rtsp.header_timeout")
+	case c.useless.Load() && len(c.attached()) == 0:
+	case since(&c.heard) > set.SessionTimeout && len(c.attached()) == 0:
+		c.log.Debug("connection closed", "err", "nothing is done over it")
+	default:
 		return
 	}
-	if c.posting.Load() {
-		return // its GET knows
-	}
-	idle := now.Sub(time.Unix(0, c.heard.Load()))
-	if c.halved.Load() && idle > set.HeaderTimeout || idle > set.SessionTimeout && len(c.attached()) == 0 {
-		c.log.Debug("connection closed", "err", "nothing is done over it")
-		c.close()
-	}
+	c.close()
 }
 
 // flush waits until all that was sent has left, or ctx ends.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,8 +150,12 @@ func (ses *session) move(c *conn) bool {
 		return false
 	}
 	ses.mu.Lock()
-	defer ses.mu.Unlock()
+	old := ses.conn
 	ses.conn = c
+	ses.mu.Unlock()
+	if old != nil && !slices.Contains(ses.carriers(), old) {
+		old.detach(ses)
+	}
 	return true
 }
 
@@ -255,8 +260,7 @@ func (ses *session) tick(now time.Time) {
 	ses.end(why)
 	if hangUp {
 		for _, c := range conns {
-			c.flushFor(flushTime / 10)
-			c.close()
+			c.useless.Store(true)
 		}
 	}
 }
@@ -313,11 +317,9 @@ func (ses *session) carriers() []*conn {
 
 // lose notes that a connection has ended. A session whose packets went over it ends; others can go on over another.
 func (ses *session) lose(c *conn) {
-	for _, l := range ses.carriers() {
-		if l == c {
-			ses.end(errConnection)
-			return
-		}
+	if slices.Contains(ses.carriers(), c) {
+		ses.end(errConnection)
+		return
 	}
 	ses.mu.Lock()
 	empty := len(ses.legs) == 0
@@ -353,7 +355,10 @@ func (ses *session) end(why error) {
 	}
 	t.in = ses.bytes.Load()
 	for _, l := range legs {
-		l.release(ses)
+		l.release(ses.srv)
+		if l.conn != nil {
+			l.conn.detach(ses)
+		}
 	}
 	if c != nil {
 		c.detach(ses)

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"peergate/media"
@@ -50,13 +51,13 @@ func resource(u *wire.URL) string {
 	return strings.Trim(r, "/")
 }
 
-// release gives back what the leg holds.
-func (l *leg) release(ses *session) {
+// release gives back the leg's ports and channels.
+func (l *leg) release(srv *Server) {
 	if l.pair != nil {
-		ses.srv.ports.release(l)
+		srv.ports.release(l)
 	}
 	if l.conn != nil {
-		l.conn.detach(ses)
+		l.conn.release(l)
 	}
 }
 
@@ -124,14 +125,16 @@ func (q *request) settle(ses *session, track int, mode string) (*wire.Response, 
 	}
 	if q.ses == nil {
 		if err := q.conn.srv.enter(ses); err != nil {
+			l.release(q.conn.srv)
 			return nil, err
 		}
-		q.ses = ses
 	}
-	if !ses.settle(l, q.conn) {
+	if !q.conn.attach(ses) || !ses.settle(l) {
+		l.release(q.conn.srv)
 		ses.end(errConnection)
 		return nil, refuse(454, "the session has ended")
 	}
+	q.ses = ses
 	if l.seal != nil {
 		delete(q.conn.keys, q.keyName(track))
 	}
@@ -141,36 +144,37 @@ func (q *request) settle(ses *session, track int, mode string) (*wire.Response, 
 }
 
 // settle takes a leg in, in the place of one that the track has. A player that exists is made anew by the next PLAY.
-func (ses *session) settle(l *leg, c *conn) bool {
+func (ses *session) settle(l *leg) bool {
 	if l.pair != nil {
 		ses.srv.ports.claim(ses, l)
 	}
-	if !c.attach(ses) {
-		return false
-	}
-	ok, player := ses.replace(l)
+	old, player, ok := ses.replace(l)
 	if player != nil {
 		player.Close(false)
+	}
+	if old != nil {
+		old.release(ses.srv)
 	}
 	return ok
 }
 
-// replace puts a leg into the list; it returns a player that knows only the old ones.
-func (ses *session) replace(l *leg) (ok bool, player sending) {
+// replace puts a leg into the list; it returns the one it replaces and a player that does not know the new one.
+func (ses *session) replace(l *leg) (old *leg, player sending, ok bool) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	if ses.ended {
-		return false, nil
+		return nil, nil, false
 	}
 	player, ses.player = ses.player, nil
-	for i, old := range ses.legs {
-		if old.track == l.track {
-			ses.legs[i] = l
-			return true, player
-		}
+	legs := slices.Clone(ses.legs) // others read the list without the lock
+	i := slices.IndexFunc(legs, func(o *leg) bool { return o.track == l.track })
+	if i < 0 {
+		ses.legs = append(legs, l)
+		return nil, player, true
 	}
-	ses.legs = append(ses.legs, l)
-	return true, player
+	old, legs[i] = legs[i], l
+	ses.legs = legs
+	return old, player, true
 }
 
 // choose returns the leg and the answer for the first alternative that can be served, or nil.
@@ -183,15 +187,19 @@ func (q *request) choose(ses *session, track int, mode string) (*leg, wire.Trans
 		if ses.announce != nil {
 			l.intake = newIntake(&ses.announce.desc.Tracks[track], ses.log)
 		}
-		if q.secureTransport(l, &t) && q.route(ses, l, &t) && ses.agrees(l) {
-			t.Mode, t.Append = mode, false
-			t.HasSSRC = false
-			if ses.stream != nil {
-				t.SSRC = ses.stream.SSRC(track)
-				t.HasSSRC = t.SSRC != 0
-			}
-			return l, t
+		if !q.secureTransport(l, &t) {
+			continue
 		}
+		if !q.route(ses, l, &t) || !ses.agrees(l) {
+			l.release(q.conn.srv)
+			continue
+		}
+		t.Mode, t.Append, t.HasSSRC = mode, false, false
+		if ses.stream != nil {
+			t.SSRC = ses.stream.SSRC(track)
+			t.HasSSRC = t.SSRC != 0
+		}
+		return l, t
 	}
 	return nil, wire.Transport{}
 }
@@ -242,19 +250,17 @@ func (q *request) interleave(ses *session, l *leg, t *wire.Transport) bool {
 	return true
 }
 
-// reserve gives two channels to a leg. Channels that another track has are not given again.
+// reserve gives two channels to a leg: the wanted ones unless another track has them. Its track's own it may have again.
 func (c *conn) reserve(ses *session, l *leg, want int) (first uint8, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for n, ch := range c.channels { // the track is set up again
-		if ch.ses == ses && ch.leg.track == l.track {
-			delete(c.channels, n)
-		}
-	}
 	free := func(n int) bool {
-		_, a := c.channels[uint8(n)]
-		_, b := c.channels[uint8(n+1)]
-		return !a && !b
+		for _, k := range []int{n, n + 1} {
+			if ch, ok := c.channels[uint8(k)]; ok && (ch.ses != ses || ch.leg.track != l.track) {
+				return false
+			}
+		}
+		return true
 	}
 	n := want
 	if n < 0 || !free(n) {
@@ -267,6 +273,17 @@ func (c *conn) reserve(ses *session, l *leg, want int) (first uint8, ok bool) {
 	c.channels[uint8(n)] = channel{ses, l, false}
 	c.channels[uint8(n+1)] = channel{ses, l, true}
 	return uint8(n), true
+}
+
+// release takes the channels of a leg back.
+func (c *conn) release(l *leg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n, ch := range c.channels {
+		if ch.leg == l {
+			delete(c.channels, n)
+		}
+	}
 }
 
 // routeUDP sends to the client's ports, and to no other host: a server that did would be a weapon. Over a secure
