@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -106,20 +107,30 @@ func listening(ctx context.Context, host string) error {
 	}
 }
 
+// Servers get ports below the range from which Linux takes those of outgoing connections (32768 and up): a port of that
+// range may be taken again before the server has it.
+const (
+	firstServer = 20000
+	lastServer  = 32000
+)
+
 // freePair returns an even port that is free on loopback for TCP and UDP, as the next one is.
 func freePair() (int, error) {
 	for range 100 {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
-		}
-		port := l.Addr().(*net.TCPAddr).Port &^ 1
-		l.Close()
-		if freeUDP(port) && freeUDP(port+1) {
+		port := firstServer + 2*rand.IntN((lastServer-firstServer)/2)
+		if freeTCP(port) && freeUDP(port) && freeUDP(port+1) {
 			return port, nil
 		}
 	}
 	return 0, errors.New("no pair of free ports")
+}
+
+func freeTCP(port int) bool {
+	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 func freeUDP(port int) bool {
