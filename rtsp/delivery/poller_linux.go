@@ -87,4 +87,7 @@ func (s *shard) watch(ctx context.Context) error {
 }
 
 // scratch is what a shard's system calls share.
-type scratch struct{ vectors []unix.Iovec }
+type scratch struct {
+	vectors []unix.Iovec
+	header  unix.Msghdr
+}

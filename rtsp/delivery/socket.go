@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// maxEntries is how many messages one system call sends.
-	maxEntries = 128
+	// maxEntries is how many messages one system call sends: frames of 16 KB take it well under a millisecond, in which
+	// the garbage collector may have to wait for it.
+	maxEntries = 64
 	// burst is how many bytes a player may get at once over UDP: receivers' buffers hold little more (Linux's 208 KiB
 	// count the overhead of each datagram). The rest is paced.
 	burst = 64 << 10
