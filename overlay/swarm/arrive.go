@@ -75,6 +75,7 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 		s.at(s.now.Add(ackEvery))
 	}
 	p.unacked |= 1 << i
+	p.lastSeq, p.lastAt = seq, s.now
 	return live
 }
 
@@ -170,7 +171,7 @@ func (s *Swarm) acks() {
 			continue
 		}
 		p.ackAt = s.now.Add(ackEvery)
-		m := Ack{Epoch: s.epoch}
+		m := Ack{Epoch: s.epoch, Last: p.lastSeq, Stamp: uint64(p.lastAt.UnixMicro())}
 		for i := range s.stripes {
 			if p.unacked&(1<<i) != 0 && s.stripes[i].top > 0 {
 				m.Seqs = append(m.Seqs, s.stripes[i].top-1)

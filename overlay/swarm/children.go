@@ -7,17 +7,21 @@ import (
 
 // child is a peer's role towards us as the one who is pushed to.
 type child struct {
-	down    uint64   // mask of the stripes pushed to it
-	backlog []uint64 // chunks still to be pushed for it to catch up, in order; newer ones wait behind them
-	paced   tokens
-	flight  []flying  // pushed and not acknowledged, oldest first
-	full    time.Time // since when its queue is too long; zero: it is not
-	moving  uint64    // mask of the stripes that it was told to find elsewhere
-	adopt   uint64    // mask of the stripes whose slots another takes, of which it is to be told
-	adopter *peer
-	moveBy  time.Time
-	held    *Attach // asked for before there was a parent here
-	heldBy  time.Time
+	down     uint64   // mask of the stripes pushed to it
+	backlog  []uint64 // chunks still to be pushed for it to catch up, in order; newer ones wait behind them
+	paced    tokens
+	flight   []flying  // pushed and not acknowledged, oldest first
+	full     time.Time // since when its queue is too long; zero: it is not
+	moving   uint64    // mask of the stripes that it was told to find elsewhere
+	adopt    uint64    // mask of the stripes whose slots another takes, of which it is to be told
+	adopter  *peer
+	passes   bool          // least is set
+	least    time.Duration // that a chunk took, by the difference of the clocks
+	waits    time.Duration // how much longer the last one took
+	passedAt time.Time     // when that was acknowledged
+	moveBy   time.Time
+	held     *Attach // asked for before there was a parent here
+	heldBy   time.Time
 }
 
 // flying is a chunk on its way to a child.
@@ -64,6 +68,9 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 		if why == RefusedFull && s.displace(p, i, spare) {
 			why = 0
 			spare--
+		}
+		if why == RefusedFull && m.Resume && m.Tries >= swapAfter && s.swap(p, i) {
+			why = 0
 		}
 		if why != 0 {
 			refusals[why] |= bit
@@ -265,13 +272,21 @@ func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
 	s.do(Push{p.id, s.epoch, seq, s.now.Add(pushDeadline)})
 }
 
-// queue returns how long chunks to the child wait: the age of the oldest without acknowledgement, less what is natural.
+// queue returns how long chunks to the child wait on their way.
 func (p *peer) queue(now time.Time) time.Duration {
 	if len(p.flight) == 0 {
 		return 0
 	}
-	return max(0, now.Sub(p.flight[0].at)-p.distance()-2*ackEvery)
+	q := p.waits
+	if age := now.Sub(p.flight[0].at) - p.distance(); age > stalled {
+		q = max(q, age) // nothing comes back at all
+	}
+	return q
 }
+
+// stalled is the age of what is not acknowledged from which on this says that it waits. Less may be due to a queue on
+// the way back, which is the child's own uplink.
+const stalled = 1500 * time.Millisecond
 
 // acked takes in what a child has received. A push stream keeps the order, so that all before it has come too.
 func (s *Swarm) acked(p *peer, m *Ack) {
@@ -286,8 +301,26 @@ func (s *Swarm) acked(p *peer, m *Ack) {
 			}
 		}
 	}
+	for i := 0; i <= last; i++ {
+		if p.flight[i].seq == m.Last {
+			p.passed(time.UnixMicro(int64(m.Stamp)).Sub(p.flight[i].at))
+			p.passedAt = s.now
+		}
+	}
 	p.flight = p.flight[last+1:]
 }
+
+// passed takes in how long a chunk took, by two clocks: what that exceeds the least is waiting.
+func (p *peer) passed(d time.Duration) {
+	if !p.passes || d < p.least {
+		p.passes, p.least = true, d
+	}
+	p.least += (d - p.least) / leastGrows // clocks drift, and ways change
+	p.waits = d - p.least
+}
+
+// leastGrows is in how many acknowledgements the least is forgotten: some minutes.
+const leastGrows = 4096
 
 // wrote takes in the result of a Push or a Give.
 func (s *Swarm) wrote(ev Wrote) {
@@ -347,14 +380,14 @@ func (s *Swarm) children() {
 
 // congestion sheds a stripe of a child whose queue stays too long.
 func (s *Swarm) congestion(p *peer) {
-	if len(p.flight) == 0 || p.queue(s.now) <= maxQueue || s.doubtful(p) {
+	if p.waits <= maxQueue || s.now.Sub(p.passedAt) > shedAfter || s.doubtful(p) {
 		p.full = time.Time{}
 		if len(p.flight) > 0 {
-			s.at(p.flight[0].at.Add(maxQueue + p.distance() + 2*ackEvery + time.Millisecond))
+			s.at(s.now.Add(ackEvery))
 		}
 		return
 	}
-	if p.full.IsZero() || s.now.Sub(s.moved) < settleAfter { // a move overloads for a moment
+	if p.full.IsZero() || s.now.Sub(s.moved) < settleAfter || s.catchingUp() { // that overloads for a moment
 		p.full = s.now
 	}
 	if s.now.Sub(p.full) < shedAfter || p.moving != 0 || p.local {
@@ -362,13 +395,44 @@ func (s *Swarm) congestion(p *peer) {
 		return
 	}
 	p.full = s.now
-	s.shed(p, 1<<(bits.Len64(p.down)-1))
+	i := s.expendable(p)
+	if i < 0 {
+		return
+	}
+	s.shed(p, 1<<i)
+	s.moved = s.now
 	s.stats.Shed++
 	s.capped = max(1, s.total())
 	if s.owner() {
 		s.capped = max(s.capped, s.k) // with less it cannot be the owner
 	}
 	s.uncap = s.now.Add(uncapEvery)
+}
+
+// catchingUp tells whether a child is being sent what was before.
+func (s *Swarm) catchingUp() bool {
+	for _, p := range s.kids {
+		if len(p.backlog) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// expendable returns which of a child's stripes to shed: one that it does not forward, if possible; never one that the
+// owner would then give to nobody.
+func (s *Swarm) expendable(p *peer) int {
+	best := -1
+	for i := range s.stripes {
+		bit := uint64(1) << i
+		if p.down&^p.moving&bit == 0 || s.owner() && s.filled(i) < 2 && s.size >= smallSwarm {
+			continue
+		}
+		if best < 0 || p.home&bit == 0 {
+			best = i
+		}
+	}
+	return best
 }
 
 // shed tells a child to find other parents for stripes.

@@ -171,7 +171,12 @@ func Append(b []byte, ch Channel, m Message) []byte {
 	case Lack:
 		e.message(kindLack, func(e *encoder) { e.uint(1, m.Epoch); e.seqs(2, m.Seqs) })
 	case Ack:
-		e.message(kindAck, func(e *encoder) { e.uint(1, m.Epoch); e.seqs(2, m.Seqs) })
+		e.message(kindAck, func(e *encoder) {
+			e.uint(1, m.Epoch)
+			e.seqs(2, m.Seqs)
+			e.uint(3, m.Last)
+			e.uint(4, m.Stamp)
+		})
 	case Report:
 		e.message(kindReport, func(e *encoder) {
 			e.member(1, &m.Self)

@@ -40,7 +40,7 @@ func messages() []Message {
 			Epoch: 3, Ask: true, Stamp: 1, Echo: 2, Slots: 3, Spare: 4, Stripes: 5, Leaves: 6, Home: 7, Paths: testPaths, Have: testHave,
 			Wall: 1_700_000_000_000_000, Error: 1500,
 		},
-		Ack{Epoch: 3, Seqs: []uint64{5, 3, 900, 4}},
+		Ack{Epoch: 3, Seqs: []uint64{5, 3, 900, 4}, Last: 900, Stamp: 1_700_000_000_000_000},
 		Report{Self: testMember, Used: 6, Lacks: 2, Leaves: true},
 		Plan{Every: 5000, Size: 1000, Givers: 700, Stripes: 4, Wait: true},
 		Want{Epoch: 3, Seqs: []uint64{1, 2, 1 << 62}},

@@ -256,8 +256,7 @@ func (d *decoder) message(f field) Message {
 		epoch, qs := d.listed(f.b, maxWant)
 		return Lack{epoch, qs}
 	case kindAck:
-		epoch, qs := d.listed(f.b, MaxStripes)
-		return Ack{epoch, qs}
+		return d.ack(f.b)
 	case kindReport:
 		return d.report(f.b)
 	case kindPlan:

@@ -159,6 +159,19 @@ func (d *decoder) listed(b []byte, limit int) (epoch uint64, seqs []uint64) {
 	return epoch, seqs
 }
 
+func (d *decoder) ack(b []byte) (m Ack) {
+	m.Epoch, m.Seqs = d.listed(b, MaxStripes)
+	d.fields(b, func(f field) {
+		switch f.num {
+		case 3:
+			m.Last = f.n
+		case 4:
+			m.Stamp = f.n
+		}
+	})
+	return m
+}
+
 func (d *decoder) report(b []byte) (m Report) {
 	d.fields(b, func(f field) {
 		switch f.num {

@@ -109,7 +109,7 @@ func (s *Swarm) links() {
 	}
 	for dials < maxDials {
 		p := s.dialable()
-		if p == nil || up+dials >= neighbours && !p.urgent {
+		if p == nil || up+dials >= neighbours && !p.urgent && !(s.promises(p) && up+dials < maxLinks+maxDials) && !s.sample() {
 			break
 		}
 		p.link, p.mine, p.since, p.urgent = dialling, true, s.now, false
@@ -138,7 +138,9 @@ func (s *Swarm) dialable() *peer {
 		r := p.failures * 4
 		switch {
 		case p.urgent:
-			r = -1
+			r = -2
+		case s.promises(p):
+			r--
 		case p.local:
 		case p.keep, p.id == s.cfg.Owner:
 			r++
@@ -159,18 +161,43 @@ func (s *Swarm) dialable() *peer {
 	return best
 }
 
-// prune gives up n links of which nothing is had.
+// promises tells whether a peer was said to have room for a stripe that lacks a parent.
+func (s *Swarm) promises(p *peer) bool {
+	lacks := s.lacks()
+	return lacks != s.all() && lacks&(p.serves|p.leaves&s.homes()) != 0 && p.depth >= 0
+}
+
+// sample tells whether one more peer may be dialled to learn how far it is: of all known the nearest are to be found.
+func (s *Swarm) sample() bool {
+	if s.now.Before(s.sampleAt) || s.state != Joined {
+		return false
+	}
+	every := sampleEvery
+	if s.samples++; s.samples > sampled {
+		every = sampleSlow
+	}
+	s.sampleAt = s.now.Add(every/2 + time.Duration(s.rng.Int64N(int64(every))))
+	return true
+}
+
+// prune gives up n links of which nothing is had, the farthest first.
 func (s *Swarm) prune(n int) {
-	for _, p := range s.order {
-		if n == 0 {
+	for ; n > 0; n-- {
+		var worst *peer
+		for _, p := range s.order {
+			if p.link != linked || !p.mine || p.keep || p.local || p.id == s.cfg.Owner || p.up|p.asked|p.down != 0 || s.now.Sub(p.since) < settleAfter {
+				continue
+			}
+			if worst == nil || p.distance() > worst.distance() {
+				worst = p
+			}
+		}
+		if worst == nil {
 			return
 		}
-		if p.link == linked && p.mine && !p.keep && p.up|p.asked|p.down == 0 && !s.warm(p) && s.now.Sub(p.since) > settleAfter {
-			s.disconnect(p)
-			s.unlink(p)
-			p.again = s.now.Add(s.backoff(3))
-			n--
-		}
+		s.disconnect(worst)
+		s.unlink(worst)
+		worst.again = s.now.Add(s.backoff(4))
 	}
 }
 

@@ -171,6 +171,8 @@ type Heartbeat struct {
 type Ack struct {
 	Epoch uint64
 	Seqs  []uint64 // the highest received on the stream, one for each stripe that it carries and that had news
+	Last  uint64   // which of Seqs came last
+	Stamp uint64   // when that was, by the sender's clock, microseconds: how it varies tells of queues on the way down
 }
 
 // Report tells the owner, who keeps the list of members, of the sender.

@@ -11,6 +11,8 @@ type parent struct {
 	asked   uint64 // mask of the stripes in an Attach without an answer
 	open    bool   // the push stream
 	unacked uint64 // mask of the stripes with news since the last Ack
+	lastSeq uint64 // that came
+	lastAt  time.Time
 }
 
 // stripe is how one stripe comes here.
@@ -86,7 +88,7 @@ func (s *Swarm) attend(i int) *peer {
 	if st.heir != nil {
 		if s.now.Before(st.answer) {
 			s.at(st.answer)
-			return nil
+			return s.rather(i)
 		}
 		s.refuse(st.heir, 1<<i, refusedFor)
 	}
@@ -99,9 +101,49 @@ func (s *Swarm) attend(i int) *peer {
 		s.at(st.ends)
 	case s.silent(i):
 	default:
-		return nil
+		return s.better(i)
 	}
 	return s.choose(i, st.parent)
+}
+
+// rather returns a peer that has the stripe, when the one that was asked is only looking for it, too.
+func (s *Swarm) rather(i int) *peer {
+	st := &s.stripes[i]
+	if st.heir.depth >= 0 {
+		return nil
+	}
+	p := s.choose(i, st.heir)
+	if p == nil || p.depth < 0 {
+		return nil
+	}
+	st.heir.asked &^= 1 << i
+	s.detach(st.heir, 1<<i)
+	st.heir = nil
+	return p
+}
+
+// better returns a peer that is clearly cheaper as the parent of a stripe than the one it has. One stripe is looked at
+// at a time, and a change given time to show.
+func (s *Swarm) better(i int) *peer {
+	if s.now.Before(s.optimizeAt) {
+		s.at(s.optimizeAt)
+		return nil
+	}
+	st := &s.stripes[i]
+	if s.now.Sub(st.since) < settleAfter {
+		s.at(st.since.Add(settleAfter))
+		return nil
+	}
+	p := s.choose(i, st.parent)
+	if p == nil {
+		return nil
+	}
+	now, then := s.cost(st.parent, i), s.cost(p, i)
+	if float64(then) > (1-better)*float64(now) || now-then < leastGain {
+		return nil
+	}
+	s.optimizeAt = s.now.Add(optimizeEvery + time.Duration(s.rng.Int64N(int64(optimizeEvery))))
+	return p
 }
 
 // silent tells whether a stripe's parent has stopped bringing it, and sees to it that this is asked again in time.
@@ -156,7 +198,7 @@ func (s *Swarm) choose(i int, but *peer) *peer {
 // eligible tells whether a peer could serve us a stripe, as far as is known.
 func (s *Swarm) eligible(p *peer, i int) bool {
 	bit := uint64(1) << i
-	if !s.usable(p) || !p.told || p.leaving || p.epoch != 0 && p.epoch != s.epoch {
+	if !s.usable(p) || p.leaving || p.epoch != 0 && p.epoch != s.epoch {
 		return false
 	}
 	if p.refused != 0 && !s.now.Before(p.until) {
@@ -167,7 +209,7 @@ func (s *Swarm) eligible(p *peer, i int) bool {
 		return false
 	}
 	if p.depth < 0 {
-		return p.held == nil && s.stranded() // it may be joining itself, and answer when it has
+		return p.told && p.slots > 0 && p.held == nil && s.stranded() // it may be joining itself, and answer when it has
 	}
 	if p.serves&bit == 0 && (p.leaves&bit == 0 || !s.adopts(bit)) {
 		return false
@@ -454,16 +496,6 @@ func (s *Swarm) stopping(p *peer, mask uint64, after time.Duration) {
 		}
 	}
 	s.due = s.now
-}
-
-// warm tells whether a peer could become a parent of some stripe.
-func (s *Swarm) warm(p *peer) bool {
-	for i := range s.stripes {
-		if p.serves&(1<<i) != 0 && p.routes[i].rooted {
-			return true
-		}
-	}
-	return p.depth == 0
 }
 
 func later(ts ...time.Time) time.Time {

@@ -37,8 +37,13 @@ func (s *Swarm) play() {
 
 // begin finds the chunk to begin with.
 func (s *Swarm) begin() bool {
+	for i := range s.stripes { // a channel in part is of no use
+		if st := &s.stripes[i]; st.parent == nil && st.heir == nil {
+			return false
+		}
+	}
 	q, ok := s.win.nextHeld(s.win.low, true)
-	if !ok || s.lacks() != 0 {
+	if !ok {
 		return false
 	}
 	s.begun, s.next, s.caught = true, q, false

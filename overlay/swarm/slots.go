@@ -144,6 +144,10 @@ func (s *Swarm) offers(p *peer, i, tries int) bool {
 	}
 	n := s.filled(i)
 	switch {
+	case n == 0:
+		return true
+	case s.total()+s.unserved() >= s.slots():
+		return false
 	case s.size < smallSwarm, tries >= relentAfter:
 		return true
 	case s.short():
@@ -152,6 +156,20 @@ func (s *Swarm) offers(p *peer, i, tries int) bool {
 		return false
 	}
 	return p != nil && p.contributes(bit) || !s.provided(i)
+}
+
+// unserved returns how many stripes the owner gives to nobody: a slot is kept for each.
+func (s *Swarm) unserved() int {
+	if s.slots() < s.k {
+		return 0
+	}
+	n := 0
+	for i := range s.stripes {
+		if s.filled(i) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // sources is how many children of a stripe the owner has: one, so that it sends the channel once, and a second where
@@ -197,6 +215,35 @@ func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	s.moved = s.now
 	leaf.moveBy = s.now.Add(shedNotice)
 	s.at(leaf.moveBy)
+	return true
+}
+
+// swap makes room for a member that finds no parent for a stripe, which this one gives to nobody, by moving a child of
+// the stripe that it gives to most.
+func (s *Swarm) swap(p *peer, i int) bool {
+	if s.filled(i) > 0 || s.homes()&(1<<i) == 0 || s.moves() >= max(1, s.slots()/4) {
+		return false
+	}
+	var victim *peer
+	most, best := 0, 0
+	for j := range s.stripes {
+		if n := s.filled(j); n > best {
+			most, best = j, n
+		}
+	}
+	for _, q := range s.kids {
+		if q == p || s.counted(q)&(1<<most) == 0 {
+			continue
+		}
+		if victim == nil || victim.contributes(1<<most) && !q.contributes(1<<most) {
+			victim = q
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	s.moved = s.now
+	s.shed(victim, 1<<most)
 	return true
 }
 

@@ -148,21 +148,24 @@ type Swarm struct {
 	delayed time.Time // wait was computed
 
 	// Joining and leaving.
-	state   State
-	why     Reason    // the last refusal
-	told    Reason    // of the last Admission
-	joining time.Time // since when
-	paused  time.Time // no parent is looked for before
-	linksAt time.Time // links is to be called
-	sought  time.Time // members were asked for
-	fetched time.Time // a descriptor was
-	size    int       // members of the swarm, as far as is known
-	givers  int       // of them, contributors
-	players int
-	relay   bool
-	idle    time.Time // since when nobody wants the channel; zero: somebody does
-	leaving time.Time // Closed comes then; zero: not leaving
-	closing Closed
+	state      State
+	why        Reason    // the last refusal
+	told       Reason    // of the last Admission
+	joining    time.Time // since when
+	paused     time.Time // no parent is looked for before
+	sampleAt   time.Time // one more peer may be dialled, to learn how far it is
+	samples    int
+	optimizeAt time.Time // a better parent is looked for
+	linksAt    time.Time // links is to be called
+	sought     time.Time // members were asked for
+	fetched    time.Time // a descriptor was
+	size       int       // members of the swarm, as far as is known
+	givers     int       // of them, contributors
+	players    int
+	relay      bool
+	idle       time.Time // since when nobody wants the channel; zero: somebody does
+	leaving    time.Time // Closed comes then; zero: not leaving
+	closing    Closed
 
 	// Who gives what.
 	moved       time.Time // when a slot was given to another last

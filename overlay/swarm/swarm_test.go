@@ -444,40 +444,40 @@ func TestWaitingTellsWhy(t *testing.T) {
 }
 
 func TestQueueToAChild(t *testing.T) {
-	r := newRig(t, nil)
-	r.link("owner")
-	r.serve()
-	r.flow(10, 30)
-	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
-	r.take()
-	begin := r.now
-	for q := uint64(30); q < 80; q++ { // acknowledged a second late
-		if r.flow(q, q+1); r.now.Sub(begin) > time.Second {
-			r.say("kid", Ack{Epoch: 1, Seqs: []uint64{q - 50}})
-		}
-		r.say("kid", Heartbeat{Epoch: 1})
-	}
-	if st := r.s.Stats(); st.Dropped == 0 {
-		t.Error("nothing was dropped although acknowledgements are a second late")
-	}
-	for range 150 {
-		r.pass(20 * time.Millisecond)
-		r.say("kid", Heartbeat{Epoch: 1})
-	}
-	if d := sent[Detach](r.take())["kid"]; d.Stripes != 2 || d.After != 500 {
-		t.Errorf("Detach = %+v, want one stripe shed", d)
-	}
-
-	r = newRig(t, nil)
-	r.link("owner")
-	r.serve()
-	r.flow(10, 30)
-	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
-	for q := uint64(30); q < 130; q++ {
-		r.flow(q, q+1)
-		r.say("kid", Ack{Epoch: 1, Seqs: []uint64{q}})
-	}
-	if st := r.s.Stats(); st.Dropped != 0 || st.Shed != 0 {
-		t.Errorf("dropped %d, shed %d although all is acknowledged", st.Dropped, st.Shed)
+	for _, c := range []struct {
+		name string
+		late time.Duration // what a chunk takes longer than at first, by the child's clock
+		shed bool
+	}{
+		{"all come soon", 150 * time.Millisecond, false},
+		{"a queue on the way", 700 * time.Millisecond, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.link("owner")
+			r.serve()
+			r.flow(10, 30)
+			r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
+			r.take()
+			const ahead = time.Hour // the child's clock
+			for q := uint64(30); q < 500; q++ {
+				r.flow(q, q+1)
+				if q < 40 {
+					continue
+				}
+				came := r.now.Add(ahead - 180*time.Millisecond) // 20 ms after it was pushed
+				if q >= 60 {
+					came = came.Add(c.late)
+				}
+				r.say("kid", Ack{Epoch: 1, Seqs: []uint64{q - 10}, Last: q - 10, Stamp: uint64(came.UnixMicro())})
+			}
+			d, shed := sent[Detach](r.take())["kid"]
+			if shed != c.shed || shed && (d.Stripes != 2 || d.After != 500) {
+				t.Errorf("Detach = %+v, %v, want one stripe shed: %v", d, shed, c.shed)
+			}
+			if st := r.s.Stats(); st.Dropped > 0 != c.shed {
+				t.Errorf("dropped %d chunks", st.Dropped)
+			}
+		})
 	}
 }

@@ -25,10 +25,13 @@ const (
 
 // Links and candidates.
 const (
-	maxPeers     = 256                    // known
-	maxLinks     = 24                     // beyond which an idle link is given up
-	neighbours   = 16                     // linked peers whom heartbeats tell what is held
-	maxDials     = 8                      // at once: a round trip joins in parallel
+	maxPeers     = 256 // known
+	maxLinks     = 20  // beyond which the farthest idle link is given up
+	neighbours   = 16  // linked peers whom heartbeats tell what is held
+	maxDials     = 16  // at once: a round trip joins in parallel
+	sampled      = 48  // peers whose round trip is measured, for the nearest ones
+	sampleEvery  = 3 * time.Second
+	sampleSlow   = 30 * time.Second       // after that
 	dialPatience = 5 * time.Second        // for LinkUp or LinkDown after Connect
 	dialAgain    = 500 * time.Millisecond // after the first failure; doubled each time
 	dialSlowest  = 30 * time.Second
@@ -56,6 +59,7 @@ const (
 	unknownRTT = 100 * time.Millisecond
 	// better is by how much, of the present cost, another parent must be cheaper to switch: less would flap.
 	better        = 0.2
+	leastGain     = 10 * time.Millisecond
 	optimizeEvery = 2 * time.Second // spread by a random half
 	// catchUpFor bounds for how long a new parent is believed to be sending what was before.
 	catchUpFor  = 10 * time.Second
@@ -72,6 +76,7 @@ const (
 	slotTolerance     = 0.95                   // an owner that can send the channel this nearly once may try
 	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
 	relentAfter       = 3                      // refusals
+	swapAfter         = 3                      // refusals of a member that lacks a stripe
 	maxQueue          = 200 * time.Millisecond // all the time, beyond which a child is given less
 	shedAfter         = 3 * time.Second        // of such queues a stripe is taken away
 	shedNotice        = 500 * time.Millisecond
