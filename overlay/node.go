@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,8 @@ type Options struct {
 	Identity p2p.Identity
 	Data     string // folder for what must outlive the process; "" keeps nothing
 	Version  string // of the program, told to peers
+
+	udp func(*net.UDPAddr) (net.PacketConn, error) // of a simulated network, in tests
 }
 
 // Node is this gateway's part in the overlay. It is safe for concurrent use.
@@ -87,7 +90,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	}
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
-		BBR: o.Conf.Congestion == conf.CongestionBBR,
+		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp,
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},

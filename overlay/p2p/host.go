@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,8 @@ type Options struct {
 	Handlers map[Protocol]Handler // what peers may open
 	UserTag  string               // name and version of the program, told to peers
 	BBR      bool                 // ask for BBR as the congestion control of TCP connections
+	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
+	UDP func(*net.UDPAddr) (net.PacketConn, error)
 }
 
 // Host is this gateway's place in the overlay: it listens, dials and serves streams. It is safe for concurrent use.
@@ -70,7 +73,7 @@ func (h *Host) ID() ID { return h.o.Identity.ID }
 
 // Run listens and serves until ctx ends and then returns nil; an error means it could not listen.
 func (h *Host) Run(ctx context.Context) error {
-	inner, err := h.listen()
+	inner, done, err := h.listen()
 	if err != nil {
 		return err
 	}
@@ -86,50 +89,62 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
-	err = inner.Close()
+	err = errors.Join(inner.Close(), done())
 	h.serving.Wait()
 	return err
 }
 
-// listen makes libp2p's host, which dials and accepts from then on.
-func (h *Host) listen() (host.Host, error) {
+// listen makes libp2p's host, which dials and accepts from then on, and what is to be closed after it.
+func (h *Host) listen() (host.Host, func() error, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(h.o.Identity.Key)
 	if err != nil {
-		return nil, fmt.Errorf("gateway key: %w", err)
+		return nil, nil, fmt.Errorf("gateway key: %w", err)
 	}
 	listen, err := parseAll(h.o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("overlay.listen: %w", err)
-	}
-	bounds, err := limits()
-	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("overlay.listen: %w", err)
 	}
 	conns, err := connmgr.NewConnManager(fewConns, manyConns)
 	if err != nil {
-		return nil, fmt.Errorf("connection manager: %w", err)
+		return nil, nil, fmt.Errorf("connection manager: %w", err)
+	}
+	opts, done, err := h.network()
+	if err != nil {
+		return nil, nil, errors.Join(err, conns.Close())
 	}
 	gologshim.SetDefaultHandler(slog.DiscardHandler) // what matters of libp2p's own log comes as errors
-	inner, err := libp2p.New(
+	inner, err := libp2p.New(append(opts,
 		libp2p.Identity(key),
 		libp2p.ListenAddrs(listen...),
 		libp2p.UserAgent(h.o.UserTag),
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.Transport(newTCP(h.o.BBR)),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.ConnectionGater(&gater{h.o.Allow, h.refused}),
-		libp2p.ResourceManager(bounds),
 		libp2p.ConnectionManager(conns),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rank)),
 		libp2p.DisableRelay(),
 		libp2p.DisableIdentifyAddressDiscovery(), // our dials do not come from the listening port, so it would mislead
 		libp2p.DisableMetrics(),
-	)
+	)...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("overlay.listen: %w", err), conns.Close(), bounds.Close())
+		return nil, nil, errors.Join(fmt.Errorf("overlay.listen: %w", err), conns.Close(), done())
 	}
-	return inner, nil
+	return inner, done, nil
+}
+
+// network returns what ties libp2p to this machine or to a simulated network.
+func (h *Host) network() (opts []libp2p.Option, done func() error, err error) {
+	if h.o.UDP != nil {
+		opts, done = h.udpOptions()
+		return opts, done, nil
+	}
+	bounds, err := limits()
+	if err != nil {
+		return nil, nil, err
+	}
+	opts = []libp2p.Option{libp2p.Transport(newTCP(h.o.BBR)), libp2p.ResourceManager(bounds)}
+	return opts, bounds.Close, nil
 }
 
 // serve runs a handler in the goroutine that libp2p made for the stream.
