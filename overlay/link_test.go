@@ -1,28 +1,39 @@
 package overlay
 
 import (
-	"strings"
+	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// TestLinkLasts has two idle gateways stay linked over several pings. Once a link ended with the first.
+// TestLinkLasts has two idle gateways stay linked over many pings. Once a link ended with the first.
 func TestLinkLasts(t *testing.T) {
-	t.Parallel()
-	a, b := newGateway(t, "a"), newGateway(t, "b")
-	a.knowsAt(b).start()
-	b.knows(a).start()
-	eventually(t, "b has a link", func() bool { return b.node.link(a.id.ID) != nil })
-	l := b.node.link(a.id.ID)
-	select {
-	case <-l.done:
-		t.Errorf("the link ended: %v", l.reason())
-	case <-time.After(2*pingEvery + time.Second):
-	}
-	if s := a.log.String() + b.log.String(); strings.Contains(s, "peer lost") {
-		t.Errorf("the logs say\n%s", s)
-	}
-	if l.rtt.Load() <= 0 {
-		t.Errorf("round trip = %v", time.Duration(l.rtt.Load()))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimulation(t, []int{1_000_000, 1_000_000})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		s.run(ctx, &wg)
+		time.Sleep(time.Minute) // both dial, one of two streams goes
+		a, b := s.nodes[0].node, s.nodes[1].node
+		la, lb := a.link(b.ID()), b.link(a.ID())
+		if la == nil || lb == nil {
+			t.Fatal("no link")
+		}
+		before := a.host.Stats()
+		time.Sleep(time.Hour)
+		if a.link(b.ID()) != la || b.link(a.ID()) != lb {
+			t.Errorf("the links ended: %v, %v", la.reason(), lb.reason())
+		}
+		if d := time.Duration(la.rtt.Load()); d < 40*time.Millisecond || d > 100*time.Millisecond {
+			t.Errorf("round trip = %v, want about 40 ms", d)
+		}
+		if rate := float64(a.host.Stats().Out-before.Out) * 8 / 3600; rate > 100 {
+			t.Errorf("an idle link takes %.0f bit/s", rate)
+		}
+		cancel()
+		wg.Wait()
+		s.net.Close()
+	})
 }
