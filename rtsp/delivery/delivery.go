@@ -3,6 +3,19 @@
 // The packets of a stream are collected into batches, which end with a frame or after 2 ms. A batch is marshalled once
 // and shared by all players; a few shards, one for each core, own the players and send a batch with few system calls.
 // No player has a goroutine, a queue or a timer of its own.
+//
+//	media.Stream ─► feed ─┬─► shard: flow ─┬─► Player ─► Link ─► pipe          interleaved: one write a batch
+//	                      │                └─► Player ─► socket ─► datagrams   over UDP: one call for many players
+//	                      └─► shard: flow ─► ...
+//
+// A feed reads one stream for all its players and makes batches. A flow is a shard's part of it: a log of the batches from
+// the newest key packet on and, before that, those that slow players still need. A player is a place in that log, so that
+// beginning with the kept key frame, falling behind, skipping and catching up are all the same thing: moving that place.
+// A batch is marshalled as a form, once for each layout of tracks and channels in use; forms, batches and their places are
+// touched by the loop of one shard at a time, without locks but that of the batch when a form is looked up.
+//
+// What a connection does not take is kept as a place, too: the rest of a packet that was written in part is copied, and
+// the next thing begins at the packet's end.
 package delivery
 
 import (

@@ -21,6 +21,8 @@ const (
 	maxGroupAge = 20 * time.Second
 	// defaultRate is the clock rate in Hz of a track that states none, as for the stream (RFC 3551 §5).
 	defaultRate = 90000
+	// warnTime is the least time between two warnings.
+	warnTime = 10 * time.Second
 	// rateTime is over how long the stream's rate is measured.
 	rateTime = 500 * time.Millisecond
 )
@@ -48,10 +50,12 @@ type feed struct {
 	due   time.Time
 	next  uint64
 	ended bool
-	lost  uint64 // packets that the subscription dropped, as last logged
 	rate  int
 	since time.Time // the rate is measured since
 	sum   int       // bytes since then
+
+	lost   uint64 // packets that the subscription dropped, as last logged
+	warned time.Time
 }
 
 // change is a flow that wants batches, or wants none any more.
@@ -135,9 +139,9 @@ func (f *feed) read(ctx context.Context, sub *media.Subscription) {
 	if f.keys < 0 {
 		f.flush(ctx) // no frame is to come whose packets could go together
 	}
-	if n := sub.Dropped(); n != f.lost {
+	if n := sub.Dropped(); n != f.lost && time.Since(f.warned) >= warnTime {
 		f.sender.log.Warn("packets dropped, the machine is too slow", "stream", f.stream.Name(), "dropped", n-f.lost)
-		f.lost = n
+		f.lost, f.warned = n, time.Now()
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *Player) tick() {
 		p.own = nil
 	}
 	switch {
-	case !p.failing.IsZero() && p.shard.now.Sub(p.failing) >= p.sender.o.WriteTimeout:
+	case !p.failing.IsZero() && p.shard.now.Sub(p.failing) >= p.sender.writeTimeout():
 		p.end(p.failure, false)
 	case p.state == waiting, p.state == playing && p.next < p.flow.head(), p.flow.ended:
 		p.send()

@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +23,9 @@ const defaultWriteTimeout = 10 * time.Second
 
 // Sender sends the streams of a hub to players.
 type Sender struct {
-	o      Options
+	o      Options // but for the two below, which Reconfigure changes
+	write  atomic.Int64
+	maxAge atomic.Int64
 	log    *slog.Logger
 	shards []*shard
 	pool   sync.Pool     // of *batch
@@ -37,18 +41,25 @@ func New(o Options, log *slog.Logger) *Sender {
 	if o.Shards <= 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
 	}
-	if o.WriteTimeout <= 0 {
-		o.WriteTimeout = defaultWriteTimeout
-	}
 	s := &Sender{
 		o: o, log: log.With("part", "delivery"), feeds: make(map[*media.Stream]*feed), wanted: make(chan struct{}, 1),
 	}
+	s.Reconfigure(o)
 	s.pool.New = func() any { return &batch{pool: &s.pool} }
 	for range o.Shards {
 		s.shards = append(s.shards, newShard(s))
 	}
 	return s
 }
+
+// Reconfigure takes over the write timeout and the age of key frames to begin with; players stay.
+func (s *Sender) Reconfigure(o Options) {
+	s.write.Store(int64(cmp.Or(o.WriteTimeout, defaultWriteTimeout)))
+	s.maxAge.Store(int64(o.StartMaxAge))
+}
+
+// writeTimeout returns after how long a player that takes nothing is ended.
+func (s *Sender) writeTimeout() time.Duration { return time.Duration(s.write.Load()) }
 
 // Run sends until ctx ends; then the players that are left get their RTCP BYE and it returns nil. It can be run once. Links and players may
 // be made before, but Play, Pause and Close of a player wait for Run to begin.

@@ -217,7 +217,7 @@ func (s *shard) await(w waiter) uint64 {
 // tick does what is due.
 func (s *shard) tick() {
 	for l := range s.blocked {
-		if s.now.Sub(l.since) >= s.sender.o.WriteTimeout {
+		if s.now.Sub(l.since) >= s.sender.writeTimeout() {
 			l.fail(ErrStalled)
 		}
 	}

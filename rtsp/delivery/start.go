@@ -86,7 +86,7 @@ func (p *Player) beginning() (n uint64, found bool) {
 	if !found || n < p.next {
 		return n, false
 	}
-	return n, n >= p.pending.head || p.shard.now.Sub(fl.at(n).arrived) < p.sender.o.StartMaxAge
+	return n, n >= p.pending.head || p.shard.now.Sub(fl.at(n).arrived) < time.Duration(p.sender.maxAge.Load())
 }
 
 // silent reports whether none of the player's tracks has had a packet lately.
