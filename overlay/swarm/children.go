@@ -40,11 +40,11 @@ func (s *Swarm) askedBy(p *peer, m *Attach) {
 	p.have = m.Have.clone()
 	switch {
 	case !s.leaving.IsZero():
-		s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
+		s.send(p, Refused{Reason: RefusedOrphan, Number: m.Number, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
 		return
 	case m.Epoch != s.epoch:
 		s.greet(p, false) // the older one fetches the descriptor of the newer
-		s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes})
+		s.send(p, Refused{Reason: RefusedOrphan, Number: m.Number, Stripes: m.Stripes})
 		return
 	case !s.owner() && s.alone() && p.depth < 0 && s.slots() > 0:
 		p.held, p.heldBy = m, s.now.Add(attachHold)
@@ -88,14 +88,14 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 	}
 	if granted != 0 {
 		s.line(p)
-		s.send(p, Attached{Epoch: s.epoch, Stripes: granted, Head: s.win.end(), Paths: s.ways()})
+		s.send(p, Attached{Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), Paths: s.ways()})
 		p.hello.version = s.paths
 		s.catchUp(p, granted, m)
 		s.idle = time.Time{}
 	}
 	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
 		if mask := refusals[why]; mask != 0 {
-			r := Refused{Reason: why, Stripes: mask, Members: s.others(p, 8, mask)}
+			r := Refused{Reason: why, Number: m.Number, Stripes: mask, Members: s.others(p, 8, mask)}
 			if why == RefusedFull && s.moves() > 0 {
 				r.Retry = int(moveAgain / time.Millisecond)
 			}
@@ -217,7 +217,10 @@ func (s *Swarm) pace(p *peer) float64 {
 	if p.local || s.upload >= Unlimited {
 		return 4 * want
 	}
-	left := usable * (float64(s.upload)/8 - stripe*float64(s.total()+s.moves()-own))
+	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-own))
+	if s.pressure() > pressed {
+		left = 0
+	}
 	return max(1.1*stripe*float64(own), min(want, left))
 }
 
@@ -350,7 +353,7 @@ func (s *Swarm) children() {
 			s.grant(p, m)
 		case !s.now.Before(p.heldBy):
 			p.held = nil
-			s.send(p, Refused{Reason: RefusedOrphan, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
+			s.send(p, Refused{Reason: RefusedOrphan, Number: m.Number, Stripes: m.Stripes, Members: s.others(p, 8, m.Stripes)})
 		default:
 			s.at(p.heldBy)
 		}

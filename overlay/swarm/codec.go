@@ -152,6 +152,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.uint(2, m.Stripes)
 			e.uint(3, m.Head)
 			e.paths(4, m.Paths)
+			e.uint(5, m.Number)
 		})
 	case Refused:
 		e.message(kindRefused, func(e *encoder) {
@@ -159,6 +160,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.uint(2, m.Stripes)
 			e.int(3, m.Retry)
 			e.members(4, m.Members)
+			e.uint(5, m.Number)
 		})
 	case Detach:
 		e.message(kindDetach, func(e *encoder) { e.uint(1, m.Stripes); e.int(2, m.After); e.members(3, m.Members) })
@@ -205,6 +207,7 @@ func (e *encoder) attach(m *Attach) {
 	e.int(4, m.Tries)
 	e.have(5, &m.Have)
 	e.member(6, &m.Self)
+	e.uint(7, m.Number)
 }
 
 func (e *encoder) heartbeat(m *Heartbeat) {

@@ -49,6 +49,8 @@ func (d *decoder) attach(b []byte) (m Attach) {
 			m.Have = d.have(f.b)
 		case 6:
 			m.Self = d.member(f.b)
+		case 7:
+			m.Number = f.n
 		}
 	})
 	d.self(&m.Self)
@@ -66,6 +68,8 @@ func (d *decoder) attached(b []byte) (m Attached) {
 			m.Head = f.n
 		case 4:
 			m.Paths = d.paths(m.Paths, f.b)
+		case 5:
+			m.Number = f.n
 		}
 	})
 	return m
@@ -82,6 +86,8 @@ func (d *decoder) refused(b []byte) (m Refused) {
 			m.Retry = d.int(f)
 		case 4:
 			m.Members = d.members(m.Members, f.b)
+		case 5:
+			m.Number = f.n
 		}
 	})
 	return m

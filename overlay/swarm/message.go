@@ -81,8 +81,9 @@ type Description struct {
 type Attach struct {
 	Epoch   uint64
 	Stripes uint64
-	Resume  bool // send what Have lacks from Have.Base on, if all of that is still held; else from the last key chunk
-	Tries   int  // how often this was refused before, by anybody: the owner relents in the end
+	Resume  bool   // send what Have lacks from Have.Base on, if all of that is still held; else from the last key chunk
+	Tries   int    // how often this was refused before, by anybody: the owner relents in the end
+	Number  uint64 // comes back in the answer
 	Have    Have
 	Self    Member
 }
@@ -90,6 +91,7 @@ type Attach struct {
 // Attached accepts a child.
 type Attached struct {
 	Epoch   uint64
+	Number  uint64 // of the Attach
 	Stripes uint64 // of the Attach, those granted; for others a Refused follows
 	Head    uint64 // highest sequence number held plus one: what is pushed below it is there to catch up
 	Paths   []Path
@@ -130,7 +132,8 @@ func (r Reason) String() string {
 // Refused answers an Attach, a Find or a Describe that cannot be granted.
 type Refused struct {
 	Reason  Reason
-	Stripes uint64   // of an Attach; 0 for a Find or a Describe
+	Number  uint64   // of the Attach
+	Stripes uint64   // of the Attach; 0 for a Find or a Describe
 	Retry   int      // milliseconds after which to ask again; 0: as one likes
 	Members []Member // others to try
 }

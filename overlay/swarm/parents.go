@@ -28,7 +28,9 @@ type stripe struct {
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 
 	heir   *peer     // was asked to become the parent
+	number uint64    // of that Attach
 	answer time.Time // by when
+	again  time.Time // the silent parent was asked anew
 	tries  int       // refusals in a row
 	seen   int       // chunks of the stripe that were due since judged
 	got    int       // of them, those the parent brought
@@ -103,7 +105,15 @@ func (s *Swarm) attend(i int) *peer {
 	default:
 		return s.better(i)
 	}
-	return s.choose(i, st.parent)
+	if p := s.choose(i, st.parent); p != nil || st.parent == nil {
+		return p
+	}
+	if quiet := later(st.last, st.since, st.again).Add(againAfter); s.now.Before(quiet) || !st.ends.IsZero() || !s.usable(st.parent) {
+		s.at(quiet)
+		return nil
+	}
+	st.again = s.now
+	return st.parent // nobody else has it: perhaps it does not know that it is the parent
 }
 
 // rather returns a peer that has the stripe, when the one that was asked is only looking for it, too.
@@ -277,6 +287,7 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 		s.do(Open{p.id})
 	}
 	p.asked |= mask
+	s.number++
 	tries := 0
 	patience := p.distance() + 4*p.rtt.dev + attachAnswer
 	if p.depth < 0 {
@@ -285,12 +296,12 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 	for i := range s.stripes {
 		if mask&(1<<i) != 0 {
 			st := &s.stripes[i]
-			st.heir, st.answer = p, s.now.Add(patience)
+			st.heir, st.number, st.answer = p, s.number, s.now.Add(patience)
 			tries = max(tries, st.tries)
 		}
 	}
 	s.at(s.now.Add(patience))
-	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Self: s.self(p)}
+	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Number: s.number, Self: s.self(p)}
 	if s.begun {
 		m.Have = s.win.have(s.next)
 	} else {
@@ -312,7 +323,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			continue
 		}
 		st := &s.stripes[i]
-		if st.heir != p && st.parent != nil { // too late, and another was found
+		if (st.heir != p || st.number != m.Number) && (st.parent != nil || !p.open) { // too late
 			if st.parent != p {
 				s.detach(p, bit)
 			}
@@ -329,10 +340,6 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 		p.up |= bit
 		p.asked &^= bit
 		p.refused &^= bit
-		if !p.open {
-			p.open = true
-			s.do(Open{p.id})
-		}
 		if old != nil && old != p {
 			s.stats.Switches++
 			old.up &^= bit
@@ -360,6 +367,10 @@ func (s *Swarm) refusedBy(p *peer, m *Refused) {
 		}
 		return
 	}
+	m.Stripes = s.current(p, m)
+	if m.Stripes == 0 {
+		return
+	}
 	s.because(m.Reason)
 	wait := refusedFor
 	if m.Retry > 0 {
@@ -371,6 +382,16 @@ func (s *Swarm) refusedBy(p *peer, m *Refused) {
 		p.leaves &^= m.Stripes
 	}
 	s.settle(p)
+}
+
+// current returns the mask of the stripes for which a refusal answers the last Attach.
+func (s *Swarm) current(p *peer, m *Refused) (mask uint64) {
+	for i := range s.stripes {
+		if st := &s.stripes[i]; st.heir == p && st.number == m.Number {
+			mask |= 1 << i
+		}
+	}
+	return mask & m.Stripes
 }
 
 // because notes why a peer has refused; that upload lacks says more than the rest.
@@ -450,7 +471,10 @@ func (s *Swarm) broken(ev Broken) {
 		p.open = false
 		s.abandon(p)
 		s.refuse(p, ^uint64(0), refusedFor/2)
-	default:
+	case p.down != 0:
+		if p.link == linked {
+			s.send(p, Detach{Stripes: p.down}) // so that it attaches anew
+		}
 		s.dismiss(p, p.down)
 	}
 }

@@ -42,7 +42,7 @@ func (s *Swarm) begin() bool {
 			return false
 		}
 	}
-	q, ok := s.win.nextHeld(s.win.low, true)
+	q, ok := s.win.lastKey()
 	if !ok {
 		return false
 	}
@@ -61,6 +61,10 @@ func (s *Swarm) gap() bool {
 	after, ok := s.win.nextHeld(s.next, false)
 	if !ok {
 		return false
+	}
+	if key, ok := s.win.lastKey(); ok && !s.caught && key > s.next && !s.cfg.Steady {
+		s.skip(key) // a parent that is ahead of others begins with a later key chunk
+		return true
 	}
 	at := s.deadline(after)
 	if s.now.Before(at) {

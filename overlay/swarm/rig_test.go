@@ -98,7 +98,7 @@ func (r *rig) serve() (by []ID) {
 			if s, ok := a.(Send); ok {
 				if m, ok := s.Message.(Attach); ok {
 					by = append(by, s.To)
-					r.say(s.To, Attached{Epoch: m.Epoch, Stripes: m.Stripes, Paths: r.paths(s.To)})
+					r.say(s.To, Attached{Epoch: m.Epoch, Number: m.Number, Stripes: m.Stripes, Paths: r.paths(s.To)})
 				}
 			}
 		}

@@ -10,7 +10,10 @@ func (s *Swarm) slots() int {
 	n := unlimitedChildren * s.k
 	if s.upload < Unlimited {
 		rate := s.slotRate()
-		n = min(n, int(usable*float64(s.upload)*float64(s.k)/float64(rate)))
+		n = min(n, int(usable*float64(s.upload)*float64(s.k)/(wire*float64(rate))))
+		if s.owner() && s.size >= smallSwarm {
+			n -= n % s.k // what is left of a rate is for repair and for those that begin
+		}
 		if s.owner() && float64(s.upload) >= slotTolerance*float64(rate) {
 			n = max(n, s.k)
 		}
@@ -104,7 +107,7 @@ func (s *Swarm) spare() int { return max(0, s.slots()-s.reserve()-s.total()) }
 
 // reserve is how many slots newcomers do not get: those who lose a parent shall find one.
 func (s *Swarm) reserve() int {
-	if s.owner() || s.slots() < s.k {
+	if s.owner() || s.slots() < s.k || s.size < fewMembers {
 		return 0
 	}
 	return 1
@@ -268,7 +271,18 @@ func (s *Swarm) moves() int {
 	return n
 }
 
+// pressure returns how long chunks to the child with the longest queue wait.
+func (s *Swarm) pressure() time.Duration {
+	var q time.Duration
+	for _, p := range s.kids {
+		if !s.doubtful(p) {
+			q = max(q, p.queue(s.now))
+		}
+	}
+	return q
+}
+
 // tight tells whether the upload does not carry the slots that are being moved away beside the others.
 func (s *Swarm) tight() bool {
-	return s.upload < Unlimited && s.moves() > 0 && (s.total()+s.moves())*s.slotRate() > s.upload*s.k
+	return s.upload < Unlimited && s.moves() > 0 && wire*float64((s.total()+s.moves())*s.slotRate()) > float64(s.upload*s.k)
 }

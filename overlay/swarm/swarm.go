@@ -122,6 +122,7 @@ type Swarm struct {
 	stripes []stripe
 	used    []int  // children of each stripe
 	paths   uint64 // counts changes of the own paths
+	number  uint64 // of the last Attach
 
 	peers map[ID]*peer
 	order []*peer // all of peers, in the order they were named

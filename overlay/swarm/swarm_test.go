@@ -32,7 +32,7 @@ func TestJoin(t *testing.T) {
 	if c := did[Connect](acts); len(c) != 1 || c[0].Peer != "b" {
 		t.Errorf("Connect = %v, want one to the member that the owner named", c)
 	}
-	r.say("owner", Attached{Epoch: 1, Stripes: 3, Paths: r.paths("owner")})
+	r.say("owner", Attached{Epoch: 1, Number: sent[Attach](acts)["owner"].Number, Stripes: 3, Paths: r.paths("owner")})
 	if a := did[Admission](r.take()); len(a) != 1 || a[0].State != Joined {
 		t.Errorf("Admission = %v, want joined", a)
 	}
@@ -179,11 +179,12 @@ func TestSilentStripeIsReplacedWhileOthersFlow(t *testing.T) {
 		if r.pass(20 * time.Millisecond); q%2 == 0 {
 			r.arrive(r.s.stripes[0].parent.id, q)
 		}
-		if to, ok := anyTo[Attach](r.take(), parent); ok {
+		acts := r.take()
+		if to, ok := anyTo[Attach](acts, parent); ok {
 			if took := r.now.Sub(begin); took > 400*time.Millisecond {
 				t.Errorf("asked after %v, want about 250 ms", took)
 			}
-			r.say(to, Attached{Epoch: 1, Stripes: 2, Paths: r.paths(to)})
+			r.say(to, Attached{Epoch: 1, Number: sent[Attach](acts)[to].Number, Stripes: 2, Paths: r.paths(to)})
 			if d := sent[Detach](r.take())[parent]; d.Stripes != 2 {
 				t.Errorf("Detach to the silent one = %+v, want stripe 1", d)
 			}
@@ -362,7 +363,7 @@ func TestEpoch(t *testing.T) {
 	if f := did[Forget](acts); len(f) != 1 || f[0] != (Forget{2, 0}) {
 		t.Errorf("Forget = %v, want all of epoch 1", f)
 	}
-	r.say("owner", Attached{Epoch: 2, Stripes: 3, Paths: r.paths("owner")})
+	r.say("owner", Attached{Epoch: 2, Number: sent[Attach](acts)["owner"].Number, Stripes: 3, Paths: r.paths("owner")})
 	r.flow(0, 3)
 	if got := did[Release](r.take()); len(got) != 3 || got[0] != (Release{2, 0}) {
 		t.Errorf("Release = %v, want 0 to 2 of epoch 2", got)
@@ -428,7 +429,7 @@ func TestWaitingTellsWhy(t *testing.T) {
 		for _, a := range r.take() {
 			if s, ok := a.(Send); ok {
 				if m, ok := s.Message.(Attach); ok {
-					r.say(s.To, Refused{Reason: RefusedCapacity, Stripes: m.Stripes})
+					r.say(s.To, Refused{Reason: RefusedCapacity, Number: m.Number, Stripes: m.Stripes})
 				}
 			}
 			if a, ok := a.(Admission); ok && a.State == Waiting {
@@ -480,4 +481,58 @@ func TestQueueToAChild(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An answer to an Attach of an older epoch once undid the newer one: the child closed the push stream and opened it
+// again without an Attach, and starved, each believing that the other knew.
+func TestAnswerToAnOlderAttachChangesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("owner")
+	old := sent[Attach](r.take())["owner"]
+	r.on(Described{Epoch: 2, Stripes: 2, Rate: 400_000})
+	r.say("owner", Heartbeat{Epoch: 2, Slots: 16, Spare: 8, Stripes: 3, Home: 3, Paths: r.paths("owner")})
+	m, ok := sent[Attach](r.take())["owner"]
+	if !ok || m.Epoch != 2 || m.Number == old.Number {
+		t.Fatalf("Attach = %+v, after %+v, want one of epoch 2 with another number", m, old)
+	}
+	r.say("owner", Refused{Reason: RefusedOrphan, Number: old.Number, Stripes: 3})
+	if s := did[Shut](r.take()); len(s) != 0 {
+		t.Errorf("the old refusal shuts the push stream: %v", s)
+	}
+	r.say("owner", Attached{Epoch: 2, Number: m.Number, Stripes: 3, Paths: r.paths("owner")})
+	acts := r.take()
+	if o := did[Open](acts); len(o) != 0 || r.s.lacks() != 0 {
+		t.Errorf("Open = %v, lacks %b, want to be attached on the stream that is open", o, r.s.lacks())
+	}
+}
+
+func TestChildWhoseStreamBrokeIsTold(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("owner")
+	r.serve()
+	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
+	r.take()
+	r.on(Broken{Peer: "kid"})
+	if d := sent[Detach](r.take())["kid"]; d.Stripes != 3 {
+		t.Errorf("Detach = %+v, want both stripes, so that it attaches anew", d)
+	}
+}
+
+func TestOnlyParentThatIsSilentIsAskedAnew(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("owner")
+	r.serve()
+	r.flow(10, 30)
+	r.take()
+	for range 30 { // it lives, and says that it goes on
+		r.pass(100 * time.Millisecond)
+		r.say("owner", Heartbeat{Epoch: 1, Slots: 16, Spare: 8, Stripes: 3, Home: 3, Have: Have{Base: 60, Full: 50}})
+		if m, ok := sent[Attach](r.take())["owner"]; ok {
+			if !m.Resume || m.Have.Base != 30 || m.Stripes == 0 {
+				t.Errorf("Attach = %+v, want to go on from 30", m)
+			}
+			return
+		}
+	}
+	t.Error("the parent is not asked again within 3 s")
 }

@@ -52,6 +52,7 @@ const (
 	orphanGrace  = 500 * time.Millisecond
 	attachAnswer = 150 * time.Millisecond // beyond the round trip; a parent that is joining itself answers later
 	attachHold   = 2 * time.Second        // how long a parent that is joining keeps an Attach for an answer
+	againAfter   = time.Second            // of silence the only parent is asked anew
 	refusedFor   = time.Second            // not asked again for the same stripes, unless it says otherwise
 	hopCost      = 5 * time.Millisecond
 	// spread is what each stripe that a peer brings already counts in delay, so that several parents share them.
@@ -73,6 +74,8 @@ const (
 const (
 	childrenPerStripe = 8                      // of a contributor, so that trees are wide and shallow
 	usable            = 0.9                    // of the upload is for pushes, the rest for repair
+	wire              = 1.07                   // bytes on the wire for one of a chunk: TCP, IP, TLS and the like
+	pressed           = 100 * time.Millisecond // queues to children, with which nothing is given beside what is pushed
 	slotTolerance     = 0.95                   // an owner that can send the channel this nearly once may try
 	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
 	relentAfter       = 3                      // refusals

@@ -94,11 +94,14 @@ func (s *Sim) shut(n, peer *node, parent bool) {
 	})
 }
 
+// wire is bytes on the wire for one of a chunk: measured with TCP, TLS and libp2p's multiplexer.
+const wire = 1.065
+
 // transmit returns when n bytes that are sent now have left, and have arrived, given what arrives before them.
 func (s *Sim) transmit(from, to *node, n int, before *time.Duration) time.Duration {
 	begin := max(s.now, from.busy)
 	if !s.local(from, to) {
-		from.busy = begin + time.Duration(float64(n)/from.upload*float64(time.Second))
+		from.busy = begin + time.Duration(float64(n)*wire/from.upload*float64(time.Second))
 		begin = from.busy
 	}
 	d := s.distance(from, to)

@@ -1,7 +1,8 @@
 // Package sim runs the swarm's state machine, the very code of a gateway, in virtual time: one owner and any number of
 // members on a network of uplinks, distances, losses and NATs. A seed repeats a run.
 //
-// The model: a member's uplink sends one chunk or message after the other at its rate, then it travels the distance
+// The model: a member's uplink sends one chunk or message after the other at its rate, with 6.5 % of
+// headers, then it travels the distance
 // between the two. What goes from one member to another stays in order, push stream and control stream each for itself.
 // A lost segment of 1,200 bytes is sent again a round trip later and holds up what is behind it, as TCP with a
 // congestion control that loss does not slow down (BBR) does. Downlinks are not limited. A crashed member says nothing;

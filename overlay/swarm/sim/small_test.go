@@ -11,7 +11,7 @@ import (
 
 // watched returns a run of members with the given uplinks, joined one after the other, after 30 s of watching.
 func watched(cfg Config, uplinks ...float64) *Sim {
-	cfg.Ramp, cfg.Settle, cfg.Length = 5*time.Second, 5*time.Second, 20*time.Second
+	cfg.Ramp, cfg.Settle, cfg.Length = 5*time.Second, 10*time.Second, 20*time.Second
 	s := New(cfg)
 	for i, u := range uplinks {
 		s.at(time.Duration(i)*time.Second, func() { s.member(u) })
