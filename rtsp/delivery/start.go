@@ -232,28 +232,30 @@ func (p *Player) lead() int {
 
 // parameterSets returns the sets that the description has and that the first packet of a key frame lacks.
 func parameterSets(f format.Format, key *media.Packet) [][]byte {
+	payload := key.Payload()
+	if len(payload) == 0 {
+		return nil
+	}
 	switch f := f.(type) {
 	case *format.H264:
+		set := func(b byte) bool { return b&0x1f == 7 }
 		sps, pps := f.SafeParams()
-		if sps != nil && pps != nil && key.Payload()[0]&0x1f != 7 && !aggregates(key.Payload(), 24, 1, func(b byte) bool { return b&0x1f == 7 }) {
+		if sps != nil && pps != nil && !set(payload[0]) && !(payload[0]&0x1f == 24 && aggregates(payload[1:], set)) {
 			return [][]byte{sps, pps}
 		}
 	case *format.H265:
-		vps, sps, pps := f.SafeParams()
 		set := func(b byte) bool { t := b >> 1 & 0x3f; return t == 32 || t == 33 }
-		if vps != nil && sps != nil && pps != nil && !set(key.Payload()[0]) && !aggregates(key.Payload(), 48<<1, 2, set) {
+		vps, sps, pps := f.SafeParams()
+		if vps != nil && sps != nil && pps != nil && !set(payload[0]) && !(payload[0]>>1&0x3f == 48 && aggregates(payload[min(2, len(payload)):], set)) {
 			return [][]byte{vps, sps, pps}
 		}
 	}
 	return nil
 }
 
-// aggregates reports whether b is an aggregation packet of the type with a unit that begins so.
-func aggregates(b []byte, kind byte, header int, is func(byte) bool) bool {
-	if len(b) == 0 || kind == 24 && b[0]&0x1f != kind || kind != 24 && b[0]&0x7e != kind {
-		return false
-	}
-	for b = b[min(header, len(b)):]; len(b) > 2; {
+// aggregates reports whether a unit of an aggregation packet begins so.
+func aggregates(b []byte, is func(byte) bool) bool {
+	for len(b) > 2 {
 		n := int(b[0])<<8 | int(b[1])
 		if n == 0 || n > len(b)-2 {
 			return false
