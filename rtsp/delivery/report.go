@@ -32,6 +32,14 @@ func (t *track) packet(p *media.Packet) {
 	t.seen, t.ts, t.ssrc = p.Arrived, p.Timestamp(), p.SSRC()
 }
 
+// now returns the timestamp that a packet of this moment would have; the clock must be known.
+func (t *track) now(at time.Time) uint32 {
+	if t.seen.IsZero() {
+		return t.clock.at
+	}
+	return t.ts + uint32(ticks(at.Sub(t.seen), t.clock.rate))
+}
+
 // clock relates timestamps to NTP time without rounding errors that add up.
 type clock struct {
 	known bool
@@ -126,7 +134,7 @@ func (p *Player) report(o *outlet, bye bool) {
 	t := &p.flow.tracks[o.Track]
 	b := make([]byte, 0, 64+len(p.o.CNAME))
 	if p.flow.known(o.Track) {
-		rtp := t.ts + uint32(ticks(p.shard.now.Sub(t.seen), t.clock.rate))
+		rtp := t.now(p.shard.now)
 		ntp := t.clock.ntp(rtp)
 		b = appendSR(b, t.ssrc, ntp, rtp, o.packets, o.octets)
 		o.lastAt.Store(p.shard.now.UnixNano())

@@ -31,7 +31,7 @@ func (p *Player) play(w *pending) {
 	case p.state == over || p.state == waiting || p.state == answering:
 		w.done <- ErrClosed
 	case p.state == playing:
-		p.reply(w, p.unknown(), nil)
+		p.reply(w, p.present(), nil)
 		w.done <- nil
 	default:
 		w.begun, w.head = p.shard.now, p.flow.head()
@@ -151,6 +151,24 @@ func (p *Player) unknown() []Start {
 	starts := make([]Start, len(p.outlets))
 	for i := range starts {
 		starts[i].Track = p.outlets[i].Track
+	}
+	return starts
+}
+
+// present tells the timestamps of now to a client that plays already. Which packets come next is not known.
+func (p *Player) present() []Start {
+	starts := p.unknown()
+	var now uint64 // NTP time by the source's clock
+	for i := range starts {
+		s := &starts[i]
+		if !p.flow.known(s.Track) {
+			continue
+		}
+		t := &p.flow.tracks[s.Track]
+		if now == 0 {
+			now = t.clock.ntp(t.now(p.shard.now))
+		}
+		s.HasTime, s.Timestamp = true, t.clock.rtp(now)
 	}
 	return starts
 }

@@ -131,6 +131,31 @@ func TestStartsAreOfOneInstant(t *testing.T) {
 	})
 }
 
+// A client that says PLAY again loses nothing and learns what time it is.
+func TestPlayWhilePlaying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeLab(t, Options{StartMaxAge: time.Minute}, video, audio)
+		defer l.stop()
+		defer l.pub.End()
+		l.write(1, 0, false, 0, make([]byte, 160))
+		l.picture(true, 3)
+		c := pipeClient(t, l, 2)
+		c.join(l)
+		seq := c.play()[0].Seq
+		c.row(seq, 4)
+		l.picture(false, 3)
+		time.Sleep(time.Second)
+		starts := c.play()
+		for i, want := range []uint32{3000 + 90000, 8000 + 267} { // the second frame came at once
+			if s := starts[i]; s.HasSeq || !s.HasTime || s.Timestamp-l.base+1 < want || s.Timestamp-l.base > want+1 {
+				t.Errorf("track %d: %+v, want %d and no packet", i, s, want)
+			}
+		}
+		l.picture(false, 3)
+		c.row(seq+4, 6)
+	})
+}
+
 func TestReportsOverTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeLab(t, Options{StartMaxAge: time.Minute}, video)
