@@ -199,39 +199,51 @@ func (h *Host) Addrs(ctx context.Context) ([]string, error) {
 
 // Known returns the addresses of a peer that this host has heard of, from the peer itself above all.
 func (h *Host) Known(id ID) []string {
-	select {
-	case <-h.ready:
-		return texts(h.inner.Peerstore().Addrs(id.peer()))
-	default:
+	if !h.listens() {
 		return nil
 	}
+	return texts(h.inner.Peerstore().Addrs(id.peer()))
 }
 
 // Stats returns the counters.
 func (h *Host) Stats() Stats {
 	s := Stats{In: h.in.Load(), Out: h.out.Load()}
-	select {
-	case <-h.ready:
+	if h.listens() {
 		s.Peers = len(h.inner.Network().Peers())
-	default:
 	}
 	return s
 }
 
 // Protect keeps the connections of a peer when there are too many, until Unprotect.
 func (h *Host) Protect(id ID) {
-	h.inner.ConnManager().Protect(id.peer(), "link")
+	if h.listens() {
+		h.inner.ConnManager().Protect(id.peer(), "link")
+	}
 }
 
 // Unprotect lets a peer's connections be closed when there are too many.
 func (h *Host) Unprotect(id ID) {
-	h.inner.ConnManager().Unprotect(id.peer(), "link")
+	if h.listens() {
+		h.inner.ConnManager().Unprotect(id.peer(), "link")
+	}
 }
 
 // Drop closes all connections of a peer and forgets what it said of its addresses.
 func (h *Host) Drop(id ID) {
-	_ = h.inner.Network().ClosePeer(id.peer())
-	h.inner.Peerstore().ClearAddrs(id.peer())
+	if h.listens() {
+		_ = h.inner.Network().ClosePeer(id.peer())
+		h.inner.Peerstore().ClearAddrs(id.peer())
+	}
+}
+
+// listens tells whether Run has begun to listen.
+func (h *Host) listens() bool {
+	select {
+	case <-h.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 func texts(addrs []ma.Multiaddr) []string {

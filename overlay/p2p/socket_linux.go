@@ -12,8 +12,8 @@ const (
 	// it in net.ipv4.tcp_allowed_congestion_control.
 	congestion = "bbr"
 	// unsent is how many bytes of a connection the kernel takes beyond what is in flight. More would wait where chunks
-	// that have become late can no longer be left out; less would cost system calls. It is 130 ms at 8 Mbit/s.
-	unsent = 128 << 10
+	// that have become late can no longer be left out; less would cost system calls. It is 33 ms at 8 Mbit/s.
+	unsent = 32 << 10
 )
 
 // tuneSocket asks for what suits live media, BBR only if it is wanted. What the kernel does not grant is done without.
