@@ -325,3 +325,36 @@ func TestPartOfAnAnnouncement(t *testing.T) {
 	}
 	eventually(t, "its packet comes", func() bool { return st.Stats().Packets == 1 })
 }
+
+// TestLargePackets: what a publisher sends interleaved and is too large for UDP reaches players over UDP in parts.
+func TestLargePackets(t *testing.T) {
+	s := newServer(t, nil)
+	p := s.publish("pub", "Transport: RTP/AVP/TCP;interleaved=0-1;mode=record")
+	large := func(seq uint16) {
+		p.write(string((&wire.Frame{Payload: rtpOf(seq, true, nalUnit(5000, 0x65)...)}).Append(nil)))
+	}
+	large(1)
+	c := s.dial()
+	u := newUDP(t)
+	ses := sessionOf(c.must("SETUP", s.url("/pub"), u.transport()))
+	c.must("PLAY", s.url("/pub"), ses)
+	large(2)
+	var next uint16
+	for units := 0; units < 2; {
+		b := packet(t, u.rtp)
+		seq := binary.BigEndian.Uint16(b[2:])
+		if next != 0 && seq != next {
+			t.Errorf("packet %d after %d", seq, next-1)
+		}
+		next = seq + 1
+		if len(b) > maxPacket {
+			t.Errorf("packet of %d bytes", len(b))
+		}
+		if b[rtpHeader]&0x1f == 28 && b[rtpHeader+1]&0x40 != 0 { // the end of a unit
+			units++
+			if b[1]&0x80 == 0 {
+				t.Error("the last fragment has no marker")
+			}
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/srtp/v3"
 
@@ -207,4 +208,19 @@ func opener80(t testing.TB, sdp string) *srtp.Context {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// TestSlowHandshake closes a connection whose TLS handshake does not end within rtsp.header_timeout.
+func TestSlowHandshake(t *testing.T) {
+	s := newServer(t, func(c *conf.Config) {
+		selfSigned(c)
+		c.RTSP.HeaderTimeout = 50 * time.Millisecond
+	})
+	nc, err := net.Dial("tcp", s.secureAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, nc)
+	c.write("\x16\x03\x01\x02")
+	c.gone()
 }

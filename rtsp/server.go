@@ -83,9 +83,10 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 }
 
 // Reconfigure takes over limits, timeouts, redirects and the names of peers. Connections and sessions that exist stay;
-// what the server listens on, its write timeout and start_max_age it keeps until it is made anew.
+// what the server listens on it keeps until it is made anew.
 func (s *Server) Reconfigure(c conf.Config) {
 	s.set.Store(&settings{c.RTSP, newNames(c)})
+	s.sender.Reconfigure(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge})
 }
 
 // settings returns those in force.

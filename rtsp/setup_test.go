@@ -188,3 +188,76 @@ func TestTakenUDPPorts(t *testing.T) {
 		t.Errorf("openSockets = %v, want an error about rtsp.udp_ports", err)
 	}
 }
+
+// TestChannelsComeBack: a SETUP that is refused, or repeated, holds nothing (RFC 2326 §10.4).
+func TestChannelsComeBack(t *testing.T) {
+	s := newServer(t, func(c *conf.Config) { c.RTSP.MaxSessions = 1 })
+	s.live("live", h264Track, pcmuTrack)
+	c := s.dial()
+	u := newUDP(t)
+	ses := sessionOf(c.must("SETUP", s.url("/live/trackID=0"), u.transport()))
+	wantStatus(t, "another way", c.do("SETUP", s.url("/live/trackID=1"), "Transport: RTP/AVP/TCP;interleaved=0-1", ses), 461)
+	wantStatus(t, "another session", c.do("SETUP", s.url("/live/trackID=0"), "Transport: RTP/AVP/TCP;interleaved=2-3"), 503)
+	a := c.must("SETUP", s.url("/live/trackID=0"), "Transport: RTP/AVP/TCP;interleaved=2-3", ses) // not over UDP after all
+	if p := transportOf(t, a).Interleaved; p.First != 2 {
+		t.Errorf("interleaved = %v, want 2-3", p)
+	}
+	a = c.must("SETUP", s.url("/live/trackID=1"), "Transport: RTP/AVP/TCP;interleaved=0-1", ses)
+	if p := transportOf(t, a).Interleaved; p.First != 0 {
+		t.Errorf("interleaved = %v, want 0-1", p)
+	}
+	if n := len(s.ports.owners); n != 0 {
+		t.Errorf("%d UDP ports are held", n)
+	}
+	c.must("PLAY", s.url("/live"), ses)
+	c.frame(2)
+	c.frame(0)
+	c.must("TEARDOWN", s.url("/live"), ses)
+	for _, conn := range s.allConns() {
+		if len(conn.channels)+len(conn.sessions) != 0 {
+			t.Errorf("channels %v are held", conn.channels)
+		}
+	}
+}
+
+// TestIPv6 plays over ::1, and a server at any address serves both families (RFC 2326 §3.2).
+func TestIPv6(t *testing.T) {
+	for _, listen := range []string{"[::1]:0", ":0"} {
+		s := newServer(t, func(c *conf.Config) { c.RTSP.Listen = listen })
+		s.live("live", h264Track)
+		_, port, err := net.SplitHostPort(s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts := []string{"::1"}
+		if listen == ":0" {
+			hosts = append(hosts, "127.0.0.1")
+		}
+		for _, host := range hosts {
+			addr := net.JoinHostPort(host, port)
+			nc, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newClient(t, nc)
+			url := "rtsp://" + addr + "/live"
+			body := string(c.must("DESCRIBE", url).Body)
+			if strings.Contains(body, " IN IP6 ::1\r\n") != (host == "::1") {
+				t.Errorf("description of %s:\n%s", url, body)
+			}
+			in, err := openPair(netip.MustParseAddr(host), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.close()
+			n, _ := in.numbers()
+			ses := sessionOf(c.must("SETUP", url, fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d", n, n+1)))
+			ts := info(t, c.must("PLAY", url, ses))
+			if ts[0].URL != url {
+				t.Errorf("RTP-Info = %+v", ts)
+			}
+			packet(t, in.rtp)
+			c.must("TEARDOWN", url, ses)
+		}
+	}
+}

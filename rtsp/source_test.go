@@ -331,3 +331,38 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 }
+
+// TestReconfigureSources keeps what did not change, ends what went, and begins what came.
+func TestReconfigureSources(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	hub := media.NewHub(log)
+	demo := func(onDemand bool) conf.Stream {
+		return conf.Stream{Source: conf.SourceDemo, OnDemand: onDemand, IdleAfter: time.Minute}
+	}
+	src := NewSources(map[string]conf.Stream{"a": demo(false), "b": demo(false)}, ":8554", hub, log)
+	hub.Use(src)
+	stop := runSources(t, src)
+	defer stop()
+	open := func(name media.Name) *media.Stream {
+		t.Helper()
+		st, err := hub.Open(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	a, b := open("a"), open("b")
+	src.Reconfigure(map[string]conf.Stream{"a": demo(false), "c": demo(true)})
+	open("c")
+	select {
+	case <-b.Done():
+	case <-time.After(patience):
+		t.Error("the source that went goes on")
+	}
+	if open("a") != a || isDone(a.Done()) {
+		t.Error("the source that stayed began anew")
+	}
+	if _, err := hub.Open(t.Context(), "b"); !errors.Is(err, media.ErrNotFound) {
+		t.Errorf("Open of the source that went = %v", err)
+	}
+}
