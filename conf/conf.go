@@ -19,6 +19,7 @@ type Config struct {
 	Overlay   Overlay           `yaml:"overlay"`
 	Peers     map[string]Peer   `yaml:"peers"` // by petname
 	Transcode Transcode         `yaml:"transcode"`
+	API       API               `yaml:"api"`
 }
 
 // Default returns the settings of a gateway without a configuration file.
@@ -73,6 +74,7 @@ func (c *Config) check(f faults) {
 	c.checkPetnames(f)
 	c.checkRedirects(f)
 	c.Transcode.check(f)
+	c.API.check(f)
 }
 
 // sorted returns the names of a table in order, so that the same faults come in the same order.

@@ -82,6 +82,7 @@ func TestFaults(t *testing.T) {
 		{"no multicast group", "rtsp: {multicast: {groups: 10.0.0.0/8}}", ":1: rtsp.multicast.groups: is 10.0.0.0/8, must be multicast addresses such as 239.255.42.0/24"},
 		{"odd multicast port", "rtsp: {multicast: {port: 5001}}", ":1: rtsp.multicast.port: is 5001, must be an even port of 1024 to 65500"},
 		{"multicast TTL", "rtsp: {multicast: {ttl: 0}}", ":1: rtsp.multicast.ttl: is 0, must be 1 to 255"},
+		{"API", "api: {listen: 80}", `:1: api.listen: is "80", must be host:port or :port, such as :8554 or [::1]:8554`},
 		{"fingerprint", "streams: {a: {fingerprint: ab}}", `:1: streams.a.fingerprint: is "ab", must be the 64 hexadecimal digits of a certificate's SHA-256`},
 		{"peer without ID", "peers:\n  hq:\n    addresses: []", `:2: peers.hq.id: is missing: "gateway id" prints it at the peer`},
 		{"peer with half an ID", "peers: {hq: {id: 12D3KooW}}", `:1: peers.hq.id: is "12D3KooW", must be an ID such as 12D3KooW..., as "gateway id" prints it at the peer`},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"peergate/conf"
+	"peergate/gateway/web"
 	"peergate/media"
 	"peergate/overlay"
 	"peergate/overlay/p2p"
@@ -25,15 +27,17 @@ type gateway struct {
 	renditions *transcode.Pool
 	node       *overlay.Node // nil when the overlay is off
 	server     *rtsp.Server
+	api        *web.Server // nil without a data folder
+	since      time.Time
 }
 
-// newGateway puts a gateway together from a verified configuration. The data folder is there.
+// newGateway puts a gateway together from a verified configuration. Without a data folder nothing is kept or told.
 func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (*gateway, error) {
 	users, err := newUsers(c)
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log)}
+	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now()}
 	g.sources = rtsp.NewSources(c.Streams, c.RTSP.Listen, g.hub, log)
 	g.renditions = transcode.New(c.Transcode, g.hub, log)
 	openers := []media.Opener{g.sources, g.renditions}
@@ -45,6 +49,9 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 	}
 	g.hub.Use(openers...)
 	g.server = rtsp.New(c, data, users, g.hub, log)
+	if data != "" {
+		g.api = web.New(c.API, data, g, log)
+	}
 	return g, nil
 }
 
@@ -63,6 +70,9 @@ func (g *gateway) Run(ctx context.Context) error {
 		grp.Go(func() error { return g.node.Run(ctx) })
 	}
 	grp.Go(func() error { return g.server.Run(ctx) })
+	if g.api != nil {
+		grp.Go(func() error { return g.api.Run(ctx) })
+	}
 	return grp.Wait()
 }
 
@@ -98,5 +108,6 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.Listen = running.Overlay.Listen
 	c.Overlay.Congestion = running.Overlay.Congestion
 	c.Transcode = running.Transcode
+	c.API = running.API
 	return c
 }

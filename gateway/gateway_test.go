@@ -197,6 +197,7 @@ users: [{name: any, read: ['**']}]
 streams: {a: }
 peers: {hq: {id: 12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA}}
 transcode: {idle_after: 9s}
+api: {listen: ':9'}
 `)
 	pinned := pin(c, running)
 	check := func(what string, got []string, want string) {
@@ -208,7 +209,7 @@ transcode: {idle_after: 9s}
 	check("changed", conf.Diff(running, pinned),
 		"log.level rtsp.session_timeout rtsp.max_connections users streams.a overlay.share overlay.upload peers.hq")
 	check("with a restart only", conf.Diff(pinned, c), "log.format data rtsp.listen rtsp.udp_ports rtsp.write_timeout rtsp.start_max_age "+
-		"rtsp.multicast.ttl overlay.enabled overlay.listen overlay.congestion transcode.idle_after")
+		"rtsp.multicast.ttl overlay.enabled overlay.listen overlay.congestion transcode.idle_after api.listen")
 }
 
 // TestPortInUse proves that a gateway whose port is taken ends with what to do about it.

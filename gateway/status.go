@@ -1,0 +1,126 @@
+package main
+
+import (
+	"time"
+
+	"peergate/gateway/web"
+	"peergate/overlay"
+	"peergate/overlay/p2p"
+	"peergate/overlay/swarm"
+	"peergate/rtsp"
+)
+
+// Status tells what the gateway does now, in the words of the API.
+func (g *gateway) Status() web.Status {
+	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status())}
+	if g.node != nil {
+		st.ID = string(g.id.ID)
+		o := overlayStatus(g.node.Status())
+		st.Overlay = &o
+	}
+	return st
+}
+
+func (g *gateway) streams() []web.Stream {
+	all := []web.Stream{}
+	for _, s := range g.hub.Streams() {
+		n, o := s.Stats(), s.Origin()
+		w := web.Stream{
+			Name: string(s.Name()), Kind: o.Kind, Remote: o.Remote, Publishing: n.Publishing, Since: n.Since,
+			Subscribers: n.Subscribers, Packets: n.Packets, Bytes: n.Bytes, Lost: n.Lost, Tracks: []string{},
+		}
+		for _, t := range s.Tracks() {
+			codec := t.Codec()
+			if codec == "" {
+				codec = t.Kind
+			}
+			w.Tracks = append(w.Tracks, codec)
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func rtspStatus(r rtsp.Status) web.RTSP {
+	w := web.RTSP{
+		Players: r.Players, Publishers: r.Publishers, Connections: r.Connections, BytesIn: r.BytesIn, BytesOut: r.BytesOut,
+		Sessions: []web.Session{},
+	}
+	for _, s := range r.Sessions {
+		ws := web.Session{
+			Stream: s.Stream, Publisher: s.Publisher, Remote: s.Remote, User: s.User, Since: s.Since, Transport: s.Transport, Bytes: s.Bytes,
+		}
+		if !s.Publisher {
+			n := s.Sent
+			ws.Bytes, ws.Packets, ws.Skipped, ws.Lost = n.Bytes, n.Packets, n.Skipped, n.Lost
+			ws.LagMS, ws.JitterMS, ws.RTTMS = ms(n.Lag), ms(n.Jitter), ms(n.RTT)
+		}
+		w.Sessions = append(w.Sessions, ws)
+	}
+	return w
+}
+
+func overlayStatus(o overlay.Status) web.Overlay {
+	w := web.Overlay{BytesIn: o.In, BytesOut: o.Out, Peers: []web.Peer{}, Channels: []web.Channel{}}
+	names := petnames{o.ID: "this gateway"}
+	for _, p := range o.Peers {
+		names[p.ID] = p.Name
+		w.Peers = append(w.Peers, web.Peer{
+			Name: p.Name, ID: p.ID, Connected: p.Connected, Remote: p.Remote, Version: p.Version, RTTMS: ms(p.RTT), Err: p.Err,
+		})
+	}
+	for _, c := range o.Channels {
+		w.Channels = append(w.Channels, channelStatus(c, names))
+	}
+	return w
+}
+
+func channelStatus(c overlay.ChannelStatus, names petnames) web.Channel {
+	n := c.Swarm
+	w := web.Channel{
+		Owner: c.Owner, Name: string(c.Name), Own: c.Own, As: []string{}, State: n.State.String(),
+		Parents: some(c.Parents), Children: some(c.Children), Depth: n.Depth, Stripes: []web.Stripe{},
+		BytesIn: c.In, BytesOut: c.Out, Rate: n.Rate, Slots: n.Slots, Used: n.Used, LagMS: ms(n.Lag), DelayMS: ms(n.Delay),
+		Chunks: web.Chunks{
+			Received: n.Received, Duplicates: n.Duplicates, Stale: n.Stale, Pushed: n.Pushed, Asked: n.Asked, Repaired: n.Repaired,
+			Given: n.Given, Dropped: n.Dropped, Released: n.Released, Skipped: n.Skipped, Skips: n.Skips, Switches: n.Switches, Shed: n.Shed,
+		},
+	}
+	if n.State == swarm.Waiting {
+		w.Why = n.Why.String()
+	}
+	for _, name := range c.As {
+		w.As = append(w.As, string(name))
+	}
+	for _, s := range n.Stripes {
+		w.Stripes = append(w.Stripes, web.Stripe{
+			Parent: names.of(s.Parent), Backups: names.all(s.Backups), Children: names.all(s.Children), Depth: s.Depth,
+		})
+	}
+	return w
+}
+
+// petnames are the names of gateways by their IDs.
+type petnames map[string]string
+
+// of returns the petname of a gateway, or the end of its ID.
+func (p petnames) of(id swarm.ID) string {
+	if name, ok := p[string(id)]; ok {
+		return name
+	}
+	return p2p.ID(id).Short()
+}
+
+func (p petnames) all(ids []swarm.ID) []string {
+	all := []string{}
+	for _, id := range ids {
+		all = append(all, p.of(id))
+	}
+	return all
+}
+
+// some returns the list, never nil: JSON has no null for lists.
+func some(list []string) []string { return append([]string{}, list...) }
+
+// ms returns a duration in milliseconds.
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,134 @@
+package web
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// newRegistry has the gateway's metrics and those of its process.
+func newRegistry(g Gateway) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(newCollector(g), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// metric describes a number that is read from a status.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func newMetric(kind prometheus.ValueType, name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc("peergate_"+name, help, labels, nil), kind}
+}
+
+// collector turns the status of a gateway into metrics whenever it is asked, so that nothing is counted twice.
+type collector struct {
+	g Gateway
+
+	info, began                                            metric
+	players, publishers, connections, rtspBytes            metric
+	subscribers, publishing, packets, bytes, lost          metric
+	peers, connected, rtt, overlayBytes                    metric
+	depth, lag, children, slots, used, chunks, channelByte metric
+}
+
+func newCollector(g Gateway) *collector {
+	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	return &collector{
+		g: g,
+
+		info:  newMetric(gauge, "info", "1; the labels tell the version and the gateway's ID.", "version", "id"),
+		began: newMetric(gauge, "start_time_seconds", "When the gateway began, in seconds since 1970."),
+
+		players:     newMetric(gauge, "rtsp_players", "Sessions that play."),
+		publishers:  newMetric(gauge, "rtsp_publishers", "Sessions that publish."),
+		connections: newMetric(gauge, "rtsp_connections", "RTSP connections."),
+		rtspBytes:   newMetric(counter, "rtsp_bytes_total", "Bytes of RTP and RTCP from publishers (in) and to players (out).", "direction"),
+
+		subscribers: newMetric(gauge, "stream_subscribers", "Who reads the stream in this gateway: players, peers, renditions.", "stream"),
+		publishing:  newMetric(gauge, "stream_publishing", "1 while the stream has a publisher.", "stream"),
+		packets:     newMetric(counter, "stream_packets_total", "Packets published.", "stream"),
+		bytes:       newMetric(counter, "stream_bytes_total", "Bytes of packets published.", "stream"),
+		lost:        newMetric(counter, "stream_lost_packets_total", "Packets that the publisher's sequence numbers show to be missing.", "stream"),
+
+		peers:        newMetric(gauge, "overlay_peers", "Peers that are listed."),
+		connected:    newMetric(gauge, "overlay_peer_connected", "1 while the peer is connected.", "peer"),
+		rtt:          newMetric(gauge, "overlay_peer_rtt_seconds", "Round trip to the peer; 0 when unknown.", "peer"),
+		overlayBytes: newMetric(counter, "overlay_bytes_total", "Bytes on streams to peers, before encryption.", "direction"),
+
+		depth:       newMetric(gauge, "channel_depth", "Hops to the channel's owner; -1 without a parent.", "owner", "channel"),
+		lag:         newMetric(gauge, "channel_lag_seconds", "Time from the owner to here, median.", "owner", "channel"),
+		children:    newMetric(gauge, "channel_children", "Gateways that get the channel from here.", "owner", "channel"),
+		slots:       newMetric(gauge, "channel_slots", "Children and stripes that could be served.", "owner", "channel"),
+		used:        newMetric(gauge, "channel_slots_used", "Of them, those that are.", "owner", "channel"),
+		channelByte: newMetric(counter, "channel_bytes_total", "Bytes of chunks.", "owner", "channel", "direction"),
+		chunks:      newMetric(counter, "channel_chunks_total", "Chunks by what became of them.", "owner", "channel", "event"),
+	}
+}
+
+// Describe sends nothing: streams and peers come and go, so the metrics are not known beforehand.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the metrics of the present status.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	st := c.g.Status()
+	send := func(m metric, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, v, labels...)
+	}
+	send(c.info, 1, st.Version, st.ID)
+	send(c.began, float64(st.Since.UnixMilli())/1000)
+	send(c.players, float64(st.RTSP.Players))
+	send(c.publishers, float64(st.RTSP.Publishers))
+	send(c.connections, float64(st.RTSP.Connections))
+	send(c.rtspBytes, float64(st.RTSP.BytesIn), "in")
+	send(c.rtspBytes, float64(st.RTSP.BytesOut), "out")
+	for _, s := range st.Streams {
+		send(c.subscribers, float64(s.Subscribers), s.Name)
+		send(c.publishing, truth(s.Publishing), s.Name)
+		send(c.packets, float64(s.Packets), s.Name)
+		send(c.bytes, float64(s.Bytes), s.Name)
+		send(c.lost, float64(s.Lost), s.Name)
+	}
+	if st.Overlay != nil {
+		c.overlay(st.Overlay, send)
+	}
+}
+
+func (c *collector) overlay(o *Overlay, send func(m metric, v float64, labels ...string)) {
+	send(c.peers, float64(len(o.Peers)))
+	send(c.overlayBytes, float64(o.BytesIn), "in")
+	send(c.overlayBytes, float64(o.BytesOut), "out")
+	for _, p := range o.Peers {
+		send(c.connected, truth(p.Connected), p.Name)
+		send(c.rtt, p.RTTMS/1000, p.Name)
+	}
+	for _, ch := range o.Channels {
+		send(c.depth, float64(ch.Depth), ch.Owner, ch.Name)
+		send(c.lag, ch.LagMS/1000, ch.Owner, ch.Name)
+		send(c.children, float64(len(ch.Children)), ch.Owner, ch.Name)
+		send(c.slots, float64(ch.Slots), ch.Owner, ch.Name)
+		send(c.used, float64(ch.Used), ch.Owner, ch.Name)
+		send(c.channelByte, float64(ch.BytesIn), ch.Owner, ch.Name, "in")
+		send(c.channelByte, float64(ch.BytesOut), ch.Owner, ch.Name, "out")
+		for event, n := range ch.Chunks.events() {
+			send(c.chunks, float64(n), ch.Owner, ch.Name, event)
+		}
+	}
+}
+
+// events names the counters.
+func (c *Chunks) events() map[string]uint64 {
+	return map[string]uint64{
+		"received": c.Received, "duplicate": c.Duplicates, "stale": c.Stale, "pushed": c.Pushed, "asked": c.Asked,
+		"repaired": c.Repaired, "given": c.Given, "dropped": c.Dropped, "released": c.Released, "skipped": c.Skipped,
+	}
+}
+
+// truth is 1 for true.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
