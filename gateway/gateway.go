@@ -100,8 +100,6 @@ func pin(c, running conf.Config) conf.Config {
 	c.Log.Format = running.Log.Format
 	c.RTSP.Listen = running.RTSP.Listen
 	c.RTSP.UDPPorts = running.RTSP.UDPPorts
-	c.RTSP.WriteTimeout = running.RTSP.WriteTimeout
-	c.RTSP.StartMaxAge = running.RTSP.StartMaxAge
 	c.RTSP.TLS = running.RTSP.TLS
 	c.RTSP.Multicast = running.RTSP.Multicast
 	c.Overlay.Enabled = running.Overlay.Enabled

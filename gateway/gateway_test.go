@@ -207,8 +207,8 @@ api: {listen: ':9'}
 		}
 	}
 	check("changed", conf.Diff(running, pinned),
-		"log.level rtsp.session_timeout rtsp.max_connections users streams.a overlay.share overlay.upload peers.hq")
-	check("with a restart only", conf.Diff(pinned, c), "log.format data rtsp.listen rtsp.udp_ports rtsp.write_timeout rtsp.start_max_age "+
+		"log.level rtsp.session_timeout rtsp.write_timeout rtsp.start_max_age rtsp.max_connections users streams.a overlay.share overlay.upload peers.hq")
+	check("with a restart only", conf.Diff(pinned, c), "log.format data rtsp.listen rtsp.udp_ports "+
 		"rtsp.multicast.ttl overlay.enabled overlay.listen overlay.congestion transcode.idle_after api.listen")
 }
 
