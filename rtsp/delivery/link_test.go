@@ -146,6 +146,7 @@ func TestSendAndFlush(t *testing.T) {
 
 // A client that reads nothing gets so many answers and no more.
 func TestAnswersAreBounded(t *testing.T) {
+	t.Parallel()
 	for _, portable := range []bool{false, true} {
 		l := newLab(t, Options{Portable: portable, WriteTimeout: time.Second}, video)
 		s, _ := pair(t)

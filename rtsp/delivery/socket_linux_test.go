@@ -56,6 +56,7 @@ func TestSegmentationRefused(t *testing.T) {
 
 // A full buffer loses nothing when it is emptied soon, also when it is full in the middle of a batch.
 func TestFullBuffer(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, Options{StartMaxAge: time.Minute, Shards: 1}, video)
 	l.picture(true, 5)
 	c := udpClient(t, l, 1)
@@ -74,7 +75,7 @@ func TestFullBuffer(t *testing.T) {
 	d.play()
 	c.row(seq, 6)
 	d.row(seq, 6)
-	for i := range uint16(20) {
+	for i := range uint16(8) {
 		l.picture(false, 70)
 		c.row(seq+6+70*i, 70)
 		d.row(seq+6+70*i, 70)
@@ -83,6 +84,7 @@ func TestFullBuffer(t *testing.T) {
 
 // A destination that cannot be reached ends its player alone.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, Options{StartMaxAge: time.Minute, WriteTimeout: time.Second, Shards: 1}, video)
 	l.picture(true, 5)
 	c := udpClient(t, l, 1)
@@ -109,6 +111,7 @@ func TestUnreachable(t *testing.T) {
 
 // A buffer that stays full ends the players of the socket.
 func TestBufferStaysFull(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, Options{StartMaxAge: time.Minute, WriteTimeout: time.Second}, video)
 	l.picture(true, 5)
 	c := udpClient(t, l, 1)

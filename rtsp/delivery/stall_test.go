@@ -85,7 +85,7 @@ func TestStalledPlayerIsEnded(t *testing.T) {
 		if !errors.Is(err, ErrStalled) {
 			t.Errorf("Ended(%v), want ErrStalled", err)
 		}
-		if worst > 500*time.Millisecond {
+		if worst > 900*time.Millisecond { // less than the write timeout
 			t.Errorf("another player waited for %v", worst)
 		}
 		if st := other.player.Stats(); st.Skipped != 0 {
@@ -133,6 +133,7 @@ func TestSlowPlayerSkipsToAKeyFrame(t *testing.T) {
 
 // Of a stream whose group of pictures does not end, a stalled player waits for the next key frame all the same.
 func TestSlowPlayerOfALongGroup(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, Options{StartMaxAge: time.Minute, WriteTimeout: time.Minute}, video)
 	l.picture(true, 3)
 	c, open := stalledClient(t, l, kinds[0])
