@@ -7,7 +7,7 @@ func (s *Swarm) arrived(ev Arrived) {
 	p := s.find(ev.From)
 	if p != nil {
 		p.interval += (min(s.now.Sub(p.heard), time.Second) - p.interval) / 8
-		p.heard = s.now
+		p.heard, p.silent = s.now, false
 		p.received += uint64(ev.Size)
 	}
 	if ev.Epoch != s.epoch {

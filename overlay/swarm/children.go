@@ -95,7 +95,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 	}
 	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
 		if mask := refusals[why]; mask != 0 {
-			r := Refused{Reason: why, Number: m.Number, Stripes: mask, Members: s.others(p, 8, mask)}
+			r := Refused{Reason: why, Number: m.Number, Stripes: mask, Members: s.instead(p, mask)}
 			if why == RefusedFull && s.moves() > 0 {
 				r.Retry = int(moveAgain / time.Millisecond)
 			}
@@ -132,7 +132,7 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	if m.Resume {
 		reserve = 0
 	}
-	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries) {
+	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries) || s.rootless(i) {
 		return 0
 	}
 	return RefusedFull

@@ -171,7 +171,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 	case Want:
 		e.message(kindWant, func(e *encoder) { e.uint(1, m.Epoch); e.seqs(2, m.Seqs) })
 	case Lack:
-		e.message(kindLack, func(e *encoder) { e.uint(1, m.Epoch); e.seqs(2, m.Seqs) })
+		e.message(kindLack, func(e *encoder) { e.uint(1, m.Epoch); e.seqs(2, m.Seqs); e.seqs(3, m.Coming) })
 	case Ack:
 		e.message(kindAck, func(e *encoder) {
 			e.uint(1, m.Epoch)

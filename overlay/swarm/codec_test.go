@@ -44,7 +44,7 @@ func messages() []Message {
 		Report{Self: testMember, Used: 6, Lacks: 2, Leaves: true},
 		Plan{Every: 5000, Size: 1000, Givers: 700, Stripes: 4, Wait: true},
 		Want{Epoch: 3, Seqs: []uint64{1, 2, 1 << 62}},
-		Lack{Epoch: 3, Seqs: []uint64{9}},
+		Lack{Epoch: 3, Seqs: []uint64{9}, Coming: []uint64{10, 12}},
 		Describe{},
 		Attached{},
 		Refused{},

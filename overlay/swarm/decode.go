@@ -253,8 +253,7 @@ func (d *decoder) message(f field) Message {
 		epoch, qs := d.listed(f.b, maxWant)
 		return Want{epoch, qs}
 	case kindLack:
-		epoch, qs := d.listed(f.b, maxWant)
-		return Lack{epoch, qs}
+		return d.lack(f.b)
 	case kindAck:
 		return d.ack(f.b)
 	case kindReport:

@@ -165,6 +165,16 @@ func (d *decoder) listed(b []byte, limit int) (epoch uint64, seqs []uint64) {
 	return epoch, seqs
 }
 
+func (d *decoder) lack(b []byte) (m Lack) {
+	m.Epoch, m.Seqs = d.listed(b, maxWant)
+	d.fields(b, func(f field) {
+		if f.num == 3 {
+			m.Coming = d.seqs(f.b, maxWant)
+		}
+	})
+	return m
+}
+
 func (d *decoder) ack(b []byte) (m Ack) {
 	m.Epoch, m.Seqs = d.listed(b, MaxStripes)
 	d.fields(b, func(f field) {

@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // candidates takes in gateways that may be members.
 func (s *Swarm) candidates(ev Candidates) {
@@ -87,6 +90,7 @@ func (s *Swarm) backoff(failures int) time.Duration {
 // links dials who is needed, gives up who does not answer, and who is not needed.
 func (s *Swarm) links() {
 	s.linksAt = s.now.Add(linksEvery)
+	s.warm()
 	up, dials := 0, 0
 	for _, p := range s.order {
 		switch p.link {
@@ -164,7 +168,44 @@ func (s *Swarm) dialable() *peer {
 // promises tells whether a peer was said to have room for a stripe that lacks a parent.
 func (s *Swarm) promises(p *peer) bool {
 	lacks := s.lacks()
-	return lacks != s.all() && lacks&(p.serves|p.leaves&s.homes()) != 0 && p.depth >= 0
+	if lacks == s.all() || p.depth < 0 {
+		return false
+	}
+	return lacks&(p.serves|p.leaves&s.homes()) != 0 || s.thin&p.home != 0 && p.slots > 0
+}
+
+// warm counts the linked peers that forward each stripe, beside its parent: those that could take over. It sets thin to
+// the mask of the stripes that have too few.
+func (s *Swarm) warm() {
+	s.ready, s.thin = make([]int, s.k), 0
+	if s.owner() || s.size < fewMembers {
+		return
+	}
+	for _, p := range s.order {
+		if p.link != linked || p.slots == 0 || p.leaving || p.id == s.cfg.Owner {
+			continue
+		}
+		for i := range s.stripes {
+			if p.home&(1<<i) != 0 && s.stripes[i].parent != p && !slices.Contains(p.routes[i].hops, s.hop) {
+				s.ready[i]++
+			}
+		}
+	}
+	for i, n := range s.ready {
+		if n < backups {
+			s.thin |= 1 << i
+		}
+	}
+}
+
+// needed tells whether without a peer a stripe would have too few that could take over.
+func (s *Swarm) needed(p *peer) bool {
+	for i, n := range s.ready {
+		if n <= backups && p.slots > 0 && p.home&(1<<i) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // sample tells whether one more peer may be dialled to learn how far it is: of all known the nearest are to be found.
@@ -185,7 +226,7 @@ func (s *Swarm) prune(n int) {
 	for ; n > 0; n-- {
 		var worst *peer
 		for _, p := range s.order {
-			if p.link != linked || !p.mine || p.keep || p.local || p.id == s.cfg.Owner || p.up|p.asked|p.down != 0 || s.now.Sub(p.since) < settleAfter {
+			if p.link != linked || !p.mine || p.keep || p.local || p.id == s.cfg.Owner || p.up|p.asked|p.down != 0 || s.now.Sub(p.since) < settleAfter || s.needed(p) {
 				continue
 			}
 			if worst == nil || p.distance() > worst.distance() {
@@ -212,8 +253,11 @@ func (s *Swarm) disconnect(p *peer) {
 // seek asks for more members, often while parents lack.
 func (s *Swarm) seek() {
 	every := findIdle
-	if s.lacks() != 0 {
+	switch {
+	case s.lacks() != 0:
 		every = findEvery
+	case s.thin != 0:
+		every = findThin
 	}
 	if at := s.sought.Add(every); s.now.Before(at) {
 		s.at(at)
@@ -243,7 +287,7 @@ func (s *Swarm) shuffled() []*peer {
 }
 
 func (s *Swarm) findMessage(p *peer) Find {
-	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.lacks()}
+	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.lacks() | s.thin}
 }
 
 // findAsked answers Find.
@@ -271,6 +315,20 @@ func (s *Swarm) hints(ms []Member) {
 	s.relink()
 }
 
+// instead names members to a peer that is refused stripes: the own children of them, which have them and are near the
+// top, and others.
+func (s *Swarm) instead(to *peer, stripes uint64) []Member {
+	var ms []Member
+	for _, p := range s.kids {
+		if p != to && p.down&stripes != 0 && p.contributes(p.down&stripes) && len(p.addresses) > 0 && len(ms) < 8 {
+			m := p.member()
+			m.Stripes |= p.down & stripes & p.home // it has had no time to say so
+			ms = append(ms, m)
+		}
+	}
+	return append(ms, s.others(to, 8, stripes)...)
+}
+
 // others names members to a peer: those with spare slots for the stripes first, the rest at random.
 func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 	n = max(0, min(n, MaxMembers))
@@ -279,7 +337,7 @@ func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 		if p == to || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
 			continue
 		}
-		if p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || p.serves&stripes != 0) {
+		if p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || (p.serves|p.home)&stripes != 0) {
 			good = append(good, p.member())
 		} else {
 			rest = append(rest, p.member())

@@ -201,10 +201,11 @@ type Want struct {
 	Seqs  []uint64
 }
 
-// Lack answers for those chunks of a Want that the sender does not hold.
+// Lack answers for those chunks of a Want that the sender does not give.
 type Lack struct {
-	Epoch uint64
-	Seqs  []uint64
+	Epoch  uint64
+	Seqs   []uint64 // that it does not hold, or may not give
+	Coming []uint64 // that it has pushed, or will: they are on their way
 }
 
 func (Find) message()        {}

@@ -12,6 +12,7 @@ type parent struct {
 	open    bool   // the push stream
 	unacked uint64 // mask of the stripes with news since the last Ack
 	lastSeq uint64 // that came
+	silent  bool   // it did not answer a Want, and has said nothing since
 	lastAt  time.Time
 }
 
@@ -160,6 +161,9 @@ func (s *Swarm) better(i int) *peer {
 func (s *Swarm) silent(i int) bool {
 	st := &s.stripes[i]
 	p := st.parent
+	if p.silent {
+		return true
+	}
 	limit := max(silence, silentIntervals*st.every)
 	if r := &p.routes[i]; p.depth != 0 && !r.rooted {
 		limit += orphanGrace

@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // repair asks for what is missing. It returns with the next time set at which something may be.
 func (s *Swarm) repair() {
@@ -34,10 +37,11 @@ func (s *Swarm) repair() {
 				s.at(c.until)
 				continue
 			}
+			s.suspect(c)
 			s.failed(c)
 		}
 		p := s.source(q, c, s.now.Sub(c.missed) >= guessAfter)
-		if p == nil || len(wants[p]) >= maxWant || !s.mayAsk(q) {
+		if p == nil || len(wants[p]) >= maxWant || p.up == 0 && !s.mayAsk(q) {
 			s.at(s.now.Add(minWait))
 			continue
 		}
@@ -71,6 +75,8 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	switch {
 	case st.top > q: // its parent has gone on: streams keep the order
 		return s.now
+	case st.parent != nil && st.parent.id == s.cfg.Owner && st.parent.lastSeq > q && q >= st.live: // the owner had it
+		return s.now
 	case (q < st.live || st.top < st.live) && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
 		return later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
 	case next == nil:
@@ -80,8 +86,7 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	if !lag.set || s.hist.n < measureChunks {
 		return next.arrived.Add(silence)
 	}
-	// A parent that goes on pushing the stripe would have pushed this one, too, or will: its going on without shows.
-	return later(next.wall.Add(max(lag.mean+4*lag.dev, s.late())+repairSlack), later(st.last, st.since).Add(st.every*3/2))
+	return next.wall.Add(max(lag.mean+4*lag.dev, s.late()) + repairSlack)
 }
 
 // mayAsk limits what is asked, for to ask for what is in a queue makes the queues longer.
@@ -111,6 +116,14 @@ func (s *Swarm) late() time.Duration {
 	return s.lateBy
 }
 
+// suspect notes that a parent has not even answered.
+func (s *Swarm) suspect(c *chunkState) {
+	if p := c.asked; p.up != 0 && p.heard.Before(c.when) {
+		p.silent = true
+		s.due = s.now
+	}
+}
+
 // failed notes that a chunk did not come from whom it was asked.
 func (s *Swarm) failed(c *chunkState) {
 	p := c.asked
@@ -124,8 +137,8 @@ func (s *Swarm) failed(c *chunkState) {
 // first, the owner last.
 func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	st := &s.stripes[q%uint64(s.k)]
-	if p := st.parent; c.tries == 0 && p != nil && st.top > q && s.usable(p) && p.outstanding < maxAsked {
-		return p
+	if p := st.parent; c.tries == 0 && p != nil && s.usable(p) && p.outstanding < maxAsked {
+		return p // it may have gone on without, have it in its queue, lack it, too, or be dead: its answer tells
 	}
 	var best *peer
 	var cost time.Duration
@@ -160,6 +173,8 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 const (
 	// ownerLast is what asking the owner counts in delay.
 	ownerLast = time.Second
+	// coming is how long a chunk is waited for that its parent says to have pushed.
+	coming = 500 * time.Millisecond
 	// ownerAfter is for how long others are asked for a missing chunk, or waited for.
 	ownerAfter = 200 * time.Millisecond
 	// guess is what asking a peer counts that is not known to hold the chunk.
@@ -170,11 +185,12 @@ const (
 
 // wanted answers a Want.
 func (s *Swarm) wanted(p *peer, m *Want) {
-	var lack []uint64
+	var lack, coming []uint64
 	for _, q := range m.Seqs {
 		c := s.win.at(q)
-		if p.flying(q) {
-			continue // on its way
+		if p.flying(q) || slices.Contains(p.backlog, q) {
+			coming = append(coming, q)
+			continue
 		}
 		if m.Epoch != s.epoch || c == nil || !c.held || !s.may(p, c) {
 			lack = append(lack, q)
@@ -185,8 +201,8 @@ func (s *Swarm) wanted(p *peer, m *Want) {
 		p.have.add(q)
 		s.do(Give{p.id, s.epoch, q, s.now.Add(pushDeadline)})
 	}
-	if len(lack) > 0 {
-		s.send(p, Lack{Epoch: m.Epoch, Seqs: lack})
+	if len(lack)+len(coming) > 0 {
+		s.send(p, Lack{Epoch: m.Epoch, Seqs: lack, Coming: coming})
 	}
 }
 
@@ -225,6 +241,12 @@ func (s *Swarm) may(p *peer, c *chunkState) bool {
 func (s *Swarm) lacked(p *peer, m *Lack) {
 	if m.Epoch != s.epoch {
 		return
+	}
+	for _, q := range m.Coming {
+		if c := s.win.at(q); c != nil && c.asked == p {
+			c.until = s.now.Add(coming)
+			s.at(c.until)
+		}
 	}
 	for _, q := range m.Seqs {
 		p.have.remove(q)

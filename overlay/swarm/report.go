@@ -208,10 +208,24 @@ func (s *Swarm) relieve() {
 		if s.filled(i) <= s.sources() {
 			continue
 		}
-		if p := s.leaf(i); p != nil && p.moving == 0 {
+		p := s.leaf(i)
+		if p == nil {
+			p = s.last(i)
+		}
+		if p != nil && p.moving == 0 {
 			s.shed(p, 1<<i)
 		}
 	}
+}
+
+// last returns the last child in line of a stripe.
+func (s *Swarm) last(i int) *peer {
+	for j := len(s.kids) - 1; j >= 0; j-- {
+		if s.counted(s.kids[j])&(1<<i) != 0 {
+			return s.kids[j]
+		}
+	}
+	return nil
 }
 
 // planned takes in the owner's plan.

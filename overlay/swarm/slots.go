@@ -129,7 +129,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if !s.owner() && !s.rooted(i) {
 			continue
 		}
-		if free && s.offers(p, i, 0) {
+		if free && s.offers(p, i, 0) || s.rootless(i) {
 			room |= bit
 		}
 		if s.leaf(i) != nil && s.homes()&bit != 0 {
@@ -147,8 +147,6 @@ func (s *Swarm) offers(p *peer, i, tries int) bool {
 	}
 	n := s.filled(i)
 	switch {
-	case n == 0:
-		return true
 	case s.total()+s.unserved() >= s.slots():
 		return false
 	case s.size < smallSwarm, tries >= relentAfter:
@@ -158,8 +156,29 @@ func (s *Swarm) offers(p *peer, i, tries int) bool {
 	case n >= s.sources():
 		return false
 	}
-	return p != nil && p.contributes(bit) || !s.provided(i)
+	return p != nil && s.root(p, i) || !s.provided(i)
 }
+
+// root tells, at the owner, whether a peer is one to be given a stripe: it forwards it to several others, and has no
+// more stripes from the owner than others, so that its death does not cost all of them.
+func (s *Swarm) root(p *peer, i int) bool {
+	bit := uint64(1) << i
+	if !p.contributes(bit) {
+		return false
+	}
+	if s.size < fewMembers {
+		return true
+	}
+	each := max(1, (s.k*s.sources()+s.givers-1)/max(1, s.givers))
+	return bits.OnesCount64(p.down&^p.moving|bit) <= each && p.slots/max(1, bits.OnesCount64(p.home)) >= rootWidth
+}
+
+// rootWidth is how many children in a stripe the owner's children shall have room for.
+const rootWidth = 4
+
+// rootless tells whether this is the owner, which can send the channel, and gives a stripe to nobody: whoever asks first
+// gets it, since without it all lack it.
+func (s *Swarm) rootless(i int) bool { return s.owner() && s.filled(i) == 0 && s.slots() >= s.k }
 
 // unserved returns how many stripes the owner gives to nobody: a slot is kept for each.
 func (s *Swarm) unserved() int {
@@ -192,7 +211,7 @@ func (s *Swarm) leaf(i int) *peer {
 	bit := uint64(1) << i
 	var best *peer
 	for _, p := range s.kids {
-		if p.down&^p.moving&bit == 0 || p.local || p.contributes(bit) {
+		if p.down&^p.moving&bit == 0 || p.local || p.contributes(bit) && (!s.owner() || s.root(p, i)) {
 			continue
 		}
 		if best == nil || p.slots < best.slots {
@@ -205,7 +224,7 @@ func (s *Swarm) leaf(i int) *peer {
 // displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
 func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	bit := uint64(1) << i
-	if spare <= 0 || !p.contributes(bit) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
+	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
 	}
 	leaf := s.leaf(i)

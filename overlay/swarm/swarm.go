@@ -157,6 +157,8 @@ type Swarm struct {
 	sampleAt   time.Time // one more peer may be dialled, to learn how far it is
 	samples    int
 	optimizeAt time.Time // a better parent is looked for
+	ready      []int     // peers that could take over, by stripe
+	thin       uint64    // mask of the stripes that have too few
 	linksAt    time.Time // links is to be called
 	sought     time.Time // members were asked for
 	fetched    time.Time // a descriptor was
@@ -240,7 +242,7 @@ func (s *Swarm) take(ev Event) {
 		s.produced(ev)
 	case Received:
 		if p := s.up(ev.From, 0, false); p != nil && !s.now.Before(p.banned) {
-			p.heard = s.now
+			p.heard, p.silent = s.now, false
 			s.receive(p, ev.Message)
 		}
 	case Wrote:

@@ -26,7 +26,7 @@ const (
 // Links and candidates.
 const (
 	maxPeers     = 256 // known
-	maxLinks     = 20  // beyond which the farthest idle link is given up
+	maxLinks     = 24  // beyond which the farthest idle link is given up
 	neighbours   = 16  // linked peers whom heartbeats tell what is held
 	maxDials     = 16  // at once: a round trip joins in parallel
 	sampled      = 48  // peers whose round trip is measured, for the nearest ones
@@ -38,6 +38,7 @@ const (
 	linksEvery   = 250 * time.Millisecond // at least
 	findEvery    = time.Second            // while parents lack
 	findIdle     = 20 * time.Second
+	findThin     = 5 * time.Second // while there are too few that could take over
 	forgetAfter  = 2 * time.Minute // a peer that nobody has named for so long and that has no link
 	suspectAfter = 3 * time.Second // a neighbour that has said nothing for so long may be dead
 )

@@ -33,7 +33,6 @@ type node struct {
 	why       swarm.Reason
 	last      uint64 // released, plus 1
 	lastEpoch uint64
-	crashed   bool // was there when others crashed
 	stats     nodeStats
 }
 

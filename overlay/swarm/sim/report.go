@@ -6,8 +6,6 @@ import (
 	"time"
 )
 
-// Origin egress over payload, and the like, of a result.
-
 // Egress returns the owner's chunk bytes over the payload.
 func (r *Result) Egress() float64 { return float64(r.Origin) / float64(max(r.Payload, 1)) }
 
@@ -34,5 +32,8 @@ func (r *Result) Print(w io.Writer) {
 	row("control / payload", "%.2f %%", 100*float64(r.Control)/float64(max(r.Sent, 1)))
 	row("duplicates", "%.2f %%", 100*float64(r.Dups)/float64(max(r.Received, 1)))
 	row("depth p50 / max", "%d / %d", quantile(r.Depths, 0.5), quantile(r.Depths, 1))
+	if r.Orphaned > 0 {
+		row("crash: stripes back p50 / p95 / p99", "%s / %s / %s (%d of %d)", ms(quantile(r.Back, 0.5)), ms(quantile(r.Back, 0.95)), ms(quantile(r.Back, 0.99)), len(r.Back), r.Orphaned)
+	}
 	row("parents switched, stripes shed, skips, bans", "%d, %d, %d, %d", r.Switches, r.Shed, r.Skips, r.Bans)
 }
