@@ -62,17 +62,9 @@ type Result struct {
 	Unjoined int             // members that had no release after 10 s
 	Refused  int             // of them, those that know why
 	Depths   []int
-	Back     []time.Duration // after a crash: until a member's stripes all had a parent that lives
+	Orphaned int             // stripes of members that lost their parent in the crash
+	Back     []time.Duration // until these had another that lives
 	CrashAt  time.Duration   // since the measured time began
-	Series   []Point
-}
-
-// Point is a second of a run.
-type Point struct {
-	At       time.Duration
-	Members  int
-	Late     float64 // part of the chunks released later than 2 s, or never
-	P50, P99 time.Duration
 }
 
 // sampleEvery is of how many delays one is kept.
