@@ -55,6 +55,12 @@ func LoadIdentity(folder string) (Identity, error) {
 	return id, err
 }
 
+// HasIdentity tells whether the data folder has a key, whether it can be read or not.
+func HasIdentity(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, identityFile))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 func readIdentity(path string) (Identity, error) {
 	st, err := os.Stat(path)
 	if err != nil {
