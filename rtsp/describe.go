@@ -41,25 +41,6 @@ func (q *request) describe(ctx context.Context) (*wire.Response, error) {
 	return a, nil
 }
 
-// allow asks for leave to do something with a stream and returns the user.
-func (q *request) allow(ctx context.Context, action auth.Action, name media.Name) (user string, err error) {
-	user, err = q.conn.srv.allow(ctx, q.conn, q.Request, action, name)
-	if err != nil {
-		return "", err
-	}
-	if err := q.redirect(name); err != nil {
-		return "", err
-	}
-	set := q.conn.srv.settings()
-	switch {
-	case action == auth.Publish && set.names.foreign(name):
-		return "", refuse(403, "%s is the name of another gateway's stream", name)
-	case !set.names.admits(name, q.conn.remote.Addr(), user):
-		return "", refuse(403, "streams of gateways that are no peers are for this host and for users")
-	}
-	return user, nil
-}
-
 // open returns a stream, which may have to be fetched first.
 func (q *request) open(ctx context.Context, name media.Name) (*media.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.conn.srv.settings().OpenTimeout)

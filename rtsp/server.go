@@ -24,7 +24,6 @@ import (
 	"peergate/media"
 	"peergate/rtsp/auth"
 	"peergate/rtsp/delivery"
-	"peergate/rtsp/wire"
 )
 
 const (
@@ -288,31 +287,4 @@ func (s *Server) session(id string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sessions[id]
-}
-
-// allow asks whether the client of a connection may do something with a stream; the error is a refusal.
-func (s *Server) allow(ctx context.Context, c *conn, q *wire.Request, action auth.Action, name media.Name) (user string, err error) {
-	s.mu.Lock()
-	users := s.users
-	s.mu.Unlock()
-	d := users.Allow(ctx, auth.Request{
-		Action: action, Name: string(name), Addr: c.remote.Addr(), Conn: c.id,
-		Method: q.Method, URL: q.URL, Authorization: q.Header.Get("Authorization"),
-	})
-	switch d.Verdict {
-	case auth.OK:
-		return d.User, nil
-	case auth.Challenge:
-		r := refuse(401, "%s", d.Reason)
-		for _, v := range d.Challenges {
-			r.header.Add("WWW-Authenticate", v)
-		}
-		r.usual = q.Header.Get("Authorization") == ""
-		return "", r
-	case auth.Wait:
-		r := refuse(503, "%s", d.Reason)
-		r.header.Add("Retry-After", fmt.Sprint(int(d.RetryAfter/time.Second)+1))
-		return "", r
-	}
-	return "", refuse(403, "%s", d.Reason)
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"peergate/media"
-	"peergate/rtsp/auth"
 	"peergate/rtsp/delivery"
 	"peergate/rtsp/wire"
 )
@@ -115,33 +114,6 @@ func (ses *session) over() bool {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	return ses.ended
-}
-
-// claim returns the session of a Session header if the client may use it. Another host's session does not exist for it;
-// over another connection of the same host the client has to prove again who it is.
-func (q *request) claim(ctx context.Context, header string) (*session, error) {
-	ses := q.conn.srv.session(wire.SessionID(header))
-	if ses == nil || ses.addr != q.conn.remote.Addr() {
-		return nil, refuse(454, "there is no such session")
-	}
-	ses.mu.Lock()
-	same := ses.conn == q.conn
-	ses.mu.Unlock()
-	if same {
-		return ses, nil
-	}
-	action := auth.Read
-	if ses.announce != nil {
-		action = auth.Publish
-	}
-	user, err := q.conn.srv.allow(ctx, q.conn, q.Request, action, ses.name)
-	if err != nil {
-		return nil, err
-	}
-	if user != ses.user || !ses.move(q.conn) {
-		return nil, refuse(454, "there is no such session")
-	}
-	return ses, nil
 }
 
 // move notes that a session goes on over another connection. Interleaved packets stay on theirs, which cannot change.
