@@ -191,7 +191,9 @@ func sourceClock(t *testing.T, s *site) {
 	// The source began at this time, by the reports of each track.
 	video := reports[0].ntp.Add(-k.instant(0, reports[0].ts))
 	audio := reports[1].ntp.Add(-k.instant(1, reports[1].ts))
-	if d := video.Sub(audio).Abs(); d > 20*time.Millisecond {
+	// Arrival alone would put them half a second apart. The reports are of two moments, between which the gateway may have
+	// corrected its idea of the source's clock by a few milliseconds, on a busy machine by more.
+	if d := video.Sub(audio).Abs(); d > 100*time.Millisecond {
 		t.Errorf("by the reports pictures and sound are %v apart", d)
 	}
 }

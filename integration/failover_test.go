@@ -40,8 +40,9 @@ func TestRelayDies(t *testing.T) {
 	p.Plays(6 * time.Second)
 	p.Connected()
 	checkGap(t, p, 0)
+	mark := len(c.Log())
 	b.Start() // back again: and now the other
-	c.WaitLog(len(c.Log()), "peer connected", "peer=b")
+	c.WaitLog(mark, "peer connected", "peer=b")
 	p.Plays(2 * time.Second)
 	d.Kill()
 	p.Plays(6 * time.Second)

@@ -38,6 +38,7 @@ func TestPlayersAtEveryHop(t *testing.T) {
 	a.WaitStream("live")
 
 	const frames = 150
+	dropped := lab.UDPDrops(t)
 	watching := make(map[string]*lab.Watching)
 	for _, v := range hopTransports {
 		watching["a "+v.String()] = v.Watch(t, a.URL("live"), frames)
@@ -47,7 +48,11 @@ func TestPlayersAtEveryHop(t *testing.T) {
 	pictures := make(map[string][]string)
 	for who, w := range watching {
 		pictures[who] = w.Pictures()
-		clip.Verify(t, who, pictures[who], frames)
+		if w.Lossy() && lab.UDPDrops(t) > dropped {
+			clip.Mostly(t, who, pictures[who], frames, mostly)
+		} else {
+			clip.Verify(t, who, pictures[who], frames)
+		}
 	}
 	for _, v := range hopTransports {
 		n := clip.Overlap(pictures["a "+v.String()], pictures["c "+v.String()])

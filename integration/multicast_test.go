@@ -28,8 +28,10 @@ func TestMulticast(t *testing.T) {
 	g.RTSP = []string{"multicast: {groups: 239.255.42.0/24, port: 5004, ttl: 3}"}
 	g.More = "users: [{name: any, read: [\"**\"], publish: [\"**\"]}]\n" // the encoder does not come from loopback
 	g.Start()
-	encoder := []string{"ffmpeg", "-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i", clip.Path, "-c", "copy",
-		"-f", "rtsp", "-rtsp_transport", "tcp", g.URL("live")}
+	encoder := []string{
+		"ffmpeg", "-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i", clip.Path, "-c", "copy",
+		"-f", "rtsp", "-rtsp_transport", "tcp", g.URL("live"),
+	}
 	args := append(server.Prefix(), encoder...)
 	lab.Spawn(t, args[0], args[1:]...)
 	conn, err := viewer.DialContext(t.Context(), "tcp", g.HostPort())
@@ -46,8 +48,22 @@ func TestMulticast(t *testing.T) {
 	}
 	checkMulticast(t, c, g, viewer)
 	for _, w := range watching {
-		clip.Verify(t, w.String(), clip.Settled(w.Pictures()), 100-lab.FrameRate) // all join in the middle of a group of pictures
+		pictures := clip.Settled(w.Pictures()) // all but those over TCP join in the middle of a group of pictures
+		if w.Lossy() && drops(t, viewer) > 0 {
+			clip.Mostly(t, w.String(), pictures, 100-lab.FrameRate, mostly)
+		} else {
+			clip.Verify(t, w.String(), pictures, 100-lab.FrameRate)
+		}
 	}
+}
+
+// drops returns how many packets the kernel of a host has dropped for want of room in their receivers' buffers.
+func drops(t *testing.T, h *netlab.Host) (n int) {
+	t.Helper()
+	if err := h.Do(func() error { n = lab.UDPDrops(t); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // checkMulticast looks at the server's answers to those who ask for multicast, on the viewer's host.

@@ -13,7 +13,6 @@ import (
 // while. Nothing of that reaches the player: the liar is banned, and an honest gateway takes its place.
 func TestTamperedChunks(t *testing.T) {
 	t.Parallel()
-	clip := lab.H264(t)
 	a, liar, b, c := lab.NewGateway(t, "a"), lab.NewGateway(t, "liar"), lab.NewGateway(t, "b"), lab.NewGateway(t, "c")
 	liar.Program = lab.Build(t, "lab/tamper")
 	a.Knows(b, liar)
@@ -24,7 +23,7 @@ func TestTamperedChunks(t *testing.T) {
 	a.Start()
 	liar.Start()
 	c.Start()
-	lab.Encode(t, clip, a.URL("live"))
+	lab.Encode(t, lab.H264(t), a.URL("live"))
 	a.WaitStream("live")
 	near, far := lab.Open(t, a.URL("live"), lab.TCP), lab.Open(t, c.URL("a/live"), lab.TCP)
 	sent, got := make([]*packets, len(near.Tracks)), make([]*packets, len(near.Tracks))
@@ -33,7 +32,6 @@ func TestTamperedChunks(t *testing.T) {
 	}
 	near.Resume()
 	far.Resume()
-	w := lab.FFmpeg("tcp").Watch(t, c.URL("a/live"), 150)
 	far.Plays(time.Second) // the liar is honest yet, and the only way
 	c.WaitLog(0, "peer banned", "peer=liar")
 	b.Start()
@@ -48,12 +46,6 @@ func TestTamperedChunks(t *testing.T) {
 		}
 		if s := far.Tracks[i].Stats(); s.Late > 0 || s.Sources != 1 || len(s.Faults) > 0 {
 			t.Errorf("track %d: %+v", i, s)
-		}
-	}
-	for i, sum := range w.Pictures() {
-		if !clip.Has(sum) {
-			t.Errorf("picture %d is none of the clip's", i)
-			break
 		}
 	}
 }

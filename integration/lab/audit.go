@@ -36,6 +36,7 @@ type Audit struct {
 	mu       sync.Mutex // guards the fields below
 	s        Stats
 	fresh    bool // no packet since PLAY
+	paused   bool // since PAUSE
 	promised int  // first sequence number by RTP-Info, -1 unknown
 	seq      uint16
 	ts       uint32
@@ -81,7 +82,14 @@ func (a *Audit) Stats() Stats {
 func (a *Audit) restart() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.fresh, a.promised = true, -1
+	a.fresh, a.paused, a.promised = true, false, -1
+}
+
+// pause expects no packets, so that reports have none to be compared with.
+func (a *Audit) pause() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.paused = true
 }
 
 // promise notes the first sequence number of RTP-Info. Over UDP the packet may have been faster than the answer.
@@ -182,7 +190,7 @@ func (a *Audit) control(b []byte, now time.Time) {
 }
 
 func (a *Audit) report(b []byte, now time.Time) {
-	if len(b) < 28 || a.s.Packets == 0 {
+	if len(b) < 28 || a.fresh || a.paused {
 		return
 	}
 	const epoch = 2208988800 // seconds from 1900 to 1970

@@ -126,6 +126,21 @@ func (c *Clip) Verify(t testing.TB, who string, sums []string, atLeast int) {
 	}
 }
 
+// Mostly fails the test unless there are at least so many pictures, all but a share of which are the clip's. It is for players
+// to whom something may have been lost on the way: each loss spoils the pictures up to the next key frame.
+func (c *Clip) Mostly(t testing.TB, who string, sums []string, atLeast int, share float64) {
+	t.Helper()
+	good := 0
+	for _, h := range sums {
+		if c.Has(h) {
+			good++
+		}
+	}
+	if len(sums) < atLeast || float64(good) < share*float64(atLeast) {
+		t.Errorf("%s: decoded %d pictures, %d of them the clip's, want %d and %.0f %% of them", who, len(sums), good, atLeast, 100*share)
+	}
+}
+
 // Has reports whether a picture is the clip's.
 func (c *Clip) Has(sum string) bool {
 	_, ok := c.place[sum]

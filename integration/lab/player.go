@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Transport is how packets travel between a client of the lab and the server.
@@ -132,12 +134,22 @@ func UDPPair(t testing.TB) (rtp, rtcp *net.UDPConn) {
 			rtp.Close()
 			continue
 		}
-		_ = rtp.SetReadBuffer(4 << 20) // the machine is busy, and the server is not to blame for it
+		largeBuffer(rtp)
 		t.Cleanup(func() { rtp.Close(); rtcp.Close() })
 		return rtp, rtcp
 	}
 	t.Fatal("no pair of UDP ports")
 	return nil, nil
+}
+
+// largeBuffer lets a socket wait for this process when the machine is busy: the server is not to blame for that. Root may
+// exceed the system's limit.
+func largeBuffer(c *net.UDPConn) {
+	const size = 4 << 20
+	_ = c.SetReadBuffer(size)
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) })
+	}
 }
 
 // param returns a parameter of a Transport header.
@@ -171,6 +183,9 @@ func (p *Player) Resume() {
 // Pause sends PAUSE.
 func (p *Player) Pause() {
 	p.t.Helper()
+	for _, a := range p.Tracks {
+		a.pause()
+	}
 	p.Conn.Must("PAUSE", p.URL, nil, "")
 }
 

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"errors"
+	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -26,16 +27,17 @@ type Program struct {
 // Spawn starts a program. One that is not installed fails the test.
 func Spawn(t testing.TB, name string, args ...string) *Program {
 	t.Helper()
-	return spawn(t, nil, name, args...)
+	return spawn(t, nil, nil, name, args...)
 }
 
 // SpawnEnv starts a program with an environment of its own.
 func SpawnEnv(t testing.TB, env []string, name string, args ...string) *Program {
 	t.Helper()
-	return spawn(t, env, name, args...)
+	return spawn(t, env, nil, name, args...)
 }
 
-func spawn(t testing.TB, env []string, name string, args ...string) *Program {
+// spawn starts a program; out takes its standard output in place of Program.Out unless it is nil.
+func spawn(t testing.TB, env []string, out io.Writer, name string, args ...string) *Program {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -45,6 +47,9 @@ func spawn(t testing.TB, env []string, name string, args ...string) *Program {
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = p.Out, p.Err
+	if out != nil {
+		p.cmd.Stdout = out
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = 5 * time.Second // a grandchild may hold the pipes open
 	if err := p.cmd.Start(); err != nil {

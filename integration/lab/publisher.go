@@ -24,6 +24,7 @@ type Publisher struct {
 	URL  string
 	t    testing.TB
 	rtp  []*net.UDPConn // per track, nil when interleaved
+	to   []*net.UDPAddr // of the server, likewise
 	seq  []uint16
 }
 
@@ -35,7 +36,7 @@ func Publish(t testing.TB, address, sdp string, transport Transport) *Publisher 
 	p.Conn.Must("ANNOUNCE", address, []string{"Content-Type", "application/sdp"}, sdp)
 	for i, control := range controls(address, sdp) {
 		p.seq = append(p.seq, 65530) // it wraps soon
-		p.rtp = append(p.rtp, nil)
+		p.rtp, p.to = append(p.rtp, nil), append(p.to, nil)
 		if transport == TCP {
 			h := fmt.Sprintf("RTP/AVP/TCP;unicast;mode=record;interleaved=%d-%d", 2*i, 2*i+1)
 			p.Conn.Must("SETUP", control, []string{"Transport", h}, "")
@@ -45,16 +46,12 @@ func Publish(t testing.TB, address, sdp string, transport Transport) *Publisher 
 		port := rtp.LocalAddr().(*net.UDPAddr).Port
 		r := p.Conn.Must("SETUP", control, []string{"Transport", fmt.Sprintf("RTP/AVP;unicast;mode=record;client_port=%d-%d", port, port+1)}, "")
 		to, _, _ := strings.Cut(param(r.Header.Get("Transport"), "server_port"), "-")
-		rtp.Close()
 		host, _, _ := net.SplitHostPort(conn.conn.RemoteAddr().String())
 		server, err := net.ResolveUDPAddr("udp4", net.JoinHostPort(host, to))
 		if err != nil {
 			t.Fatalf("Transport is %q: %v", r.Header.Get("Transport"), err)
 		}
-		if p.rtp[i], err = net.DialUDP("udp4", &net.UDPAddr{Port: port}, server); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.rtp[i].Close() })
+		p.rtp[i], p.to[i] = rtp, server
 	}
 	p.Conn.Must("RECORD", address, []string{"Range", "npt=0.000-"}, "")
 	return p
@@ -75,7 +72,7 @@ func (p *Publisher) Write(track int, payloadType uint8, marker bool, timestamp u
 	b = append(b, payload...)
 	var err error
 	if c := p.rtp[track]; c != nil {
-		_, err = c.Write(b)
+		_, err = c.WriteToUDP(b, p.to[track])
 	} else {
 		err = p.Conn.WritePacket(uint8(2*track), b)
 	}

@@ -44,3 +44,32 @@ func (p *Program) RSS(t testing.TB) int {
 	t.Fatal("no VmRSS in /proc")
 	return 0
 }
+
+// UDPDrops returns how many packets the kernel has thrown away since it started because a program did not fetch them in time
+// (RFC 4113, udpInErrors, as Linux counts them in RcvbufErrors), in the namespace of the calling thread.
+func UDPDrops(t testing.TB) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/thread-self/net/snmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0] != "Udp:" {
+			continue
+		}
+		if names == nil {
+			names = f
+			continue
+		}
+		for i, name := range names {
+			if name == "RcvbufErrors" {
+				n, _ := strconv.Atoi(f[i])
+				return n
+			}
+		}
+	}
+	t.Fatal("no RcvbufErrors in /proc/thread-self/net/snmp")
+	return 0
+}
