@@ -64,7 +64,7 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 		}
 		st.every += (d - st.every) / 8
 	}
-	st.last = s.now
+	st.last, st.dead = s.now, false
 	st.top = max(st.top, seq+1)
 	st.behind = time.Time{}
 	if s.win.end() > st.top+uint64(s.k) {

@@ -105,7 +105,7 @@ func (s *Swarm) heartbeat(p *peer, m *Heartbeat) {
 		p.refused &^= again // it has room again
 		s.due = s.now
 	}
-	if s.lacks()&(m.Stripes|m.Leaves) != 0 {
+	if s.wanting()&(m.Stripes|m.Leaves) != 0 {
 		s.due = s.now
 	}
 	p.told, p.slots, p.spare, p.serves, p.leaves, p.home = true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home

@@ -24,9 +24,9 @@ func (e *estimate) add(d time.Duration) {
 // Resolution and range of a histogram.
 const (
 	bucket     = 10 * time.Millisecond
-	buckets    = 800    // 8 s
-	centre     = 200    // the first value comes here
-	halveAfter = 20_000 // values, some minutes: old ones count less and less
+	buckets    = 800   // 8 s
+	centre     = 200   // the first value comes here
+	halveAfter = 4_000 // values, about a minute: old ones count less and less
 )
 
 // histogram counts lags, relative to the first, since clocks differ by an unknown amount.

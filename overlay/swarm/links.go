@@ -1,9 +1,6 @@
 package swarm
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // candidates takes in gateways that may be members.
 func (s *Swarm) candidates(ev Candidates) {
@@ -167,11 +164,11 @@ func (s *Swarm) dialable() *peer {
 
 // promises tells whether a peer was said to have room for a stripe that lacks a parent.
 func (s *Swarm) promises(p *peer) bool {
-	lacks := s.lacks()
-	if lacks == s.all() || p.depth < 0 {
+	lacks := s.wanting()
+	if lacks == s.all() && s.state != Joined || p.depth < 0 {
 		return false
 	}
-	return lacks&(p.serves|p.leaves&s.homes()) != 0 || s.thin&p.home != 0 && p.slots > 0
+	return lacks&(p.serves|p.leaves&s.homes()) != 0 || s.thin&(p.serves|p.leaves&s.homes()) != 0
 }
 
 // warm counts the linked peers that forward each stripe, beside its parent: those that could take over. It sets thin to
@@ -182,11 +179,11 @@ func (s *Swarm) warm() {
 		return
 	}
 	for _, p := range s.order {
-		if p.link != linked || p.slots == 0 || p.leaving || p.id == s.cfg.Owner {
+		if p.link != linked || p.slots == 0 || p.id == s.cfg.Owner {
 			continue
 		}
 		for i := range s.stripes {
-			if p.home&(1<<i) != 0 && s.stripes[i].parent != p && !slices.Contains(p.routes[i].hops, s.hop) {
+			if s.stripes[i].parent != p && s.eligible(p, i) {
 				s.ready[i]++
 			}
 		}
@@ -201,7 +198,7 @@ func (s *Swarm) warm() {
 // needed tells whether without a peer a stripe would have too few that could take over.
 func (s *Swarm) needed(p *peer) bool {
 	for i, n := range s.ready {
-		if n <= backups && p.slots > 0 && p.home&(1<<i) != 0 {
+		if n <= backups && p.slots > 0 && (p.serves|p.leaves)&(1<<i) != 0 {
 			return true
 		}
 	}
@@ -254,7 +251,7 @@ func (s *Swarm) disconnect(p *peer) {
 func (s *Swarm) seek() {
 	every := findIdle
 	switch {
-	case s.lacks() != 0:
+	case s.wanting() != 0:
 		every = findEvery
 	case s.thin != 0:
 		every = findThin
@@ -287,7 +284,7 @@ func (s *Swarm) shuffled() []*peer {
 }
 
 func (s *Swarm) findMessage(p *peer) Find {
-	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.lacks() | s.thin}
+	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.wanting() | s.thin}
 }
 
 // findAsked answers Find.

@@ -25,6 +25,7 @@ type stripe struct {
 	top    uint64        // after the highest one that came from the parent
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
+	dead   bool          // the parent has stopped bringing it, and another is looked for
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 
@@ -46,6 +47,17 @@ func (s *Swarm) lacks() uint64 {
 	var m uint64
 	for i := range s.stripes {
 		if s.stripes[i].parent == nil {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+// wanting returns the mask of the stripes for which a parent is looked for.
+func (s *Swarm) wanting() uint64 {
+	m := s.lacks()
+	for i := range s.stripes {
+		if s.stripes[i].dead || !s.stripes[i].ends.IsZero() {
 			m |= 1 << i
 		}
 	}
@@ -103,7 +115,12 @@ func (s *Swarm) attend(i int) *peer {
 	case !st.ends.IsZero():
 		s.at(st.ends)
 	case s.silent(i):
+		if !st.dead {
+			st.dead = true
+			s.linksAt = s.now // others may have to be dialled
+		}
 	default:
+		st.dead = false
 		return s.better(i)
 	}
 	if p := s.choose(i, st.parent); p != nil || st.parent == nil {
@@ -339,7 +356,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			s.detach(st.heir, bit)
 		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
-		st.top, st.live, st.behind, st.ends = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}
+		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
 		st.seen, st.got, st.judged = 0, 0, s.now
 		p.up |= bit
 		p.asked &^= bit
@@ -445,7 +462,7 @@ func (s *Swarm) orphan(i int) {
 	}
 	st.parent.up &^= 1 << i
 	p := st.parent
-	st.parent, st.ends, st.behind = nil, time.Time{}, time.Time{}
+	st.parent, st.ends, st.behind, st.dead = nil, time.Time{}, time.Time{}, false
 	s.paths++
 	s.settle(p)
 	s.due = s.now

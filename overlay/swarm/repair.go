@@ -86,7 +86,7 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	if !lag.set || s.hist.n < measureChunks {
 		return next.arrived.Add(silence)
 	}
-	return next.wall.Add(max(lag.mean+4*lag.dev, s.late()) + repairSlack)
+	return next.wall.Add(lag.mean + 4*lag.dev + repairSlack)
 }
 
 // mayAsk limits what is asked, for to ask for what is in a queue makes the queues longer.
@@ -106,14 +106,6 @@ const chunksPerSecond = 50
 func (s *Swarm) inQueue(q uint64) bool {
 	st := &s.stripes[q%uint64(s.k)]
 	return st.parent != nil && st.top <= q && s.now.Sub(later(st.last, st.since)) < max(silence, silentIntervals*st.every)
-}
-
-// late returns the lag that one chunk in two hundred exceeds: what is later than that is missing.
-func (s *Swarm) late() time.Duration {
-	if s.now.Sub(s.lateAt) > time.Second {
-		s.lateAt, s.lateBy = s.now, s.hist.quantile(0.995)
-	}
-	return s.lateBy
 }
 
 // suspect notes that a parent has not even answered.

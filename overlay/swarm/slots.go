@@ -123,7 +123,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 	if p != nil && p.local {
 		return s.all(), 0
 	}
-	free := s.spare() > 0
+	free := s.spare() > 0 || p != nil && p.depth >= 0 && s.total() < s.slots() // the reserve is for those who had a parent
 	for i := range s.stripes {
 		bit := uint64(1) << i
 		if !s.owner() && !s.rooted(i) {

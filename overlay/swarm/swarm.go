@@ -134,10 +134,8 @@ type Swarm struct {
 	asking     tokens
 	askingLate tokens
 	giving     tokens
-	lag        estimate      // arrival less the owner's wall clock, of live chunks
-	hist       histogram     // the same, with those that were repaired
-	lateBy     time.Duration // see late
-	lateAt     time.Time
+	lag        estimate  // arrival less the owner's wall clock, of live chunks
+	hist       histogram // the same, with those that were repaired
 	clock      ownerClock
 
 	// Play-out.
