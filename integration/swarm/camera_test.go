@@ -40,7 +40,7 @@ type camera struct {
 }
 
 // newCamera publishes at a rate in bit/s until the test ends. The caller is on the host of the gateway.
-func newCamera(t *testing.T, url string, rate int) *camera {
+func newCamera(t testing.TB, url string, rate int) *camera {
 	t.Helper()
 	const share = float64(keyEvery) / (keyEvery - 1 + keySize) // of an ordinary picture in the mean one
 	c := &camera{p: lab.Publish(t, url, sdp, lab.TCP), size: int(share * float64(rate) / 8 / frameRate)}
@@ -124,6 +124,18 @@ func (c *camera) next() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.sent)
+}
+
+// slip returns how long the longest pause between pictures was in excess of what it should be, from a packet on: the machine's
+// fault, not the swarm's.
+func (c *camera) slip(from int) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var longest time.Duration
+	for i := max(from, 1); i < len(c.sent); i++ {
+		longest = max(longest, c.sent[i].Sub(c.sent[i-1]))
+	}
+	return longest - time.Second/frameRate
 }
 
 // at returns when a packet was sent.

@@ -14,6 +14,7 @@ import (
 
 // TestThirdKilled kills a third of the members at once. The others' players go on over their connections, ffmpeg among them.
 func TestThirdKilled(t *testing.T) {
+	t.Parallel()
 	l := link(6*ratio, 20, hop, 0)
 	s := newStage(t, plan{rate: rate, congestion: "bbr", owner: l, member: l})
 	clip := lab.H264(t)
@@ -23,7 +24,7 @@ func TestThirdKilled(t *testing.T) {
 	})
 	s.audience(s.members())
 	victims, stay := split(s.members(), 3)
-	const frames = 25 * lab.FrameRate
+	const frames = 15 * lab.FrameRate
 	var watching []*lab.Watching
 	for _, a := range stay[:2] {
 		watching = append(watching, lab.FFmpeg("tcp").Watch(t, a.URL(owner+"/film"), frames, a.host.Prefix()...))
@@ -32,7 +33,7 @@ func TestThirdKilled(t *testing.T) {
 	for _, a := range stay {
 		a.reader.longestPause()
 	}
-	f := s.measure(window, stay, func() { s.kill(victims) })
+	f := s.measure(*window, stay, func() { s.kill(victims) })
 	var pauses []time.Duration
 	for _, a := range stay {
 		pauses = append(pauses, a.reader.longestPause())
@@ -48,6 +49,31 @@ func TestThirdKilled(t *testing.T) {
 	}
 	atMost(t, "a player's longest pause, p95", p95, time.Second)
 	atMost(t, "late at 2 s", f.late2, 0.0005)
+}
+
+// TestThirdLeaves ends a third of the members as an operator does: they tell their children before, and nobody loses anything.
+func TestThirdLeaves(t *testing.T) {
+	t.Parallel()
+	l := link(4*ratio, 20, hop, 0)
+	s := newStage(t, plan{rate: rate, congestion: "bbr", owner: l, member: l})
+	s.audience(s.members())
+	leave, stay := split(s.members(), 3)
+	s.wait(settle)
+	for _, a := range stay {
+		a.reader.longestPause()
+	}
+	f := s.measure(*window, stay, func() {
+		s.spread(leave, 0, func(a *site) {
+			a.dead = true
+			a.Stop()
+		})
+	})
+	t.Log(&f)
+	for _, a := range stay {
+		atMost(t, a.Name+"'s longest pause", a.reader.longestPause(), 500*time.Millisecond)
+	}
+	s.sound()
+	atMost(t, "late at 1 s", f.late1, 0)
 }
 
 // split takes every n-th site out.
@@ -68,6 +94,7 @@ const apart, together = 6 * time.Second, 4 * time.Second
 // TestPartition cuts a third of the members off from the owner and the others, and heals it. Their players wait and go on; the
 // others notice nothing.
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	l := link(6*ratio, 20, hop, 0)
 	s := newStage(t, plan{rate: rate, congestion: "bbr", owner: l, member: l})
 	s.audience(s.members())

@@ -12,6 +12,7 @@ const quarter = 12500 * time.Microsecond
 
 // TestLoss loses packets at random on every uplink, at 50 ms of round trip, with both congestion controls.
 func TestLoss(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		congestion string
 		late1      map[float64]float64 // share of packets that may be late at 1 s, by loss
@@ -25,11 +26,14 @@ func TestLoss(t *testing.T) {
 			s := newStage(t, plan{rate: rate, congestion: tt.congestion, owner: l, member: l})
 			s.audience(s.members())
 			for _, loss := range []float64{0.01, 0.02, 0.05} {
+				if tt.late1[loss] == 0 && tt.late2[loss] == 0 && *gateways < 20 {
+					continue // nothing is promised: a figure for those who ask for it
+				}
 				for _, a := range s.sites {
 					a.host.Access.Set(link(4*ratio, 20, quarter, loss))
 				}
 				s.wait(settle)
-				f := s.measure(window, s.members(), nil)
+				f := s.measure(*window, s.members(), nil)
 				t.Logf("%s, %.0f %% loss: %v", tt.congestion, 100*loss, &f)
 				if most, ok := tt.late1[loss]; ok {
 					atMost(t, "late at 1 s", f.late1, most)

@@ -2,8 +2,10 @@
 
 // Package swarm tests an audience of real gateways in the network namespaces of package netlab: one owner with a camera and members
 // on access links with rates, delays and losses, each with a player that knows every packet and when it was sent. The tests
-// print the figures that the swarm is measured by. With the flag -gateways 20 they take the size they are meant for, and the
-// time; without, they are small enough for every run.
+// print the figures that the swarm is measured by. They are small enough for every run; by hand they take the size that they are
+// meant for, and the time:
+//
+//	go test -tags integration ./integration/swarm -v -timeout 30m -parallel 1 -args -gateways 20 -window 30s
 package swarm
 
 import (
@@ -11,12 +13,15 @@ import (
 	"os"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"peergate/integration/lab"
 )
 
-// gateways is how many there are in a test, the owner included.
-var gateways = flag.Int("gateways", 6, "how many gateways a swarm has, the owner included")
+var (
+	gateways = flag.Int("gateways", 6, "how many gateways a swarm has, the owner included")
+	window   = flag.Duration("window", 6*time.Second, "how long figures are taken for")
+)
 
 // memory is what this process may use in bytes before it collects garbage.
 const memory = 1 << 30

@@ -32,7 +32,7 @@ type reader struct {
 const aliveEvery = 20 * time.Second
 
 // newReader plays a stream. The caller is on the host of the gateway.
-func newReader(t *testing.T, who, url string) *reader {
+func newReader(t testing.TB, who, url string) *reader {
 	t.Helper()
 	r := &reader{who: who, highest: -1}
 	asked := time.Now()
@@ -110,7 +110,7 @@ func (r *reader) when(from, to int) []time.Time {
 
 // sound fails the test when the connection has ended or packets were strange: spoilt, twice or out of order, of another source,
 // or not those that RTSP promised. Missing ones are counted elsewhere.
-func (r *reader) sound(t *testing.T) {
+func (r *reader) sound(t testing.TB) {
 	t.Helper()
 	r.Connected()
 	s := r.Tracks[0].Stats()

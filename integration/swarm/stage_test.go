@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"testing"
@@ -22,7 +23,13 @@ type plan struct {
 	member     netlab.Link
 	upload     func(i int) string // overlay.upload of gateway i, 0 is the owner; nil: the rate of its link
 	congestion string             // of TCP: bbr, or reno
+	overlay    []string           // more lines for the section of gateway.yml
+	size       int                // gateways; 0: as many as the flag says
+	lan        int                // the last so many members are in one LAN, behind NAT
 }
+
+// bits writes a multiple of the camera's rate for gateway.yml.
+func bits(times float64) string { return fmt.Sprintf("%dkbit", int(times*float64(rate)/netlab.Kbit)) }
 
 // link returns an access link with a delay of so much from site to core and as much back.
 func link(up, down float64, delay time.Duration, loss float64) netlab.Link {
@@ -52,8 +59,17 @@ type stage struct {
 func newStage(t *testing.T, p plan) *stage {
 	t.Helper()
 	s := &stage{t: t, plan: p, net: netlab.New(t)}
-	for i := range *gateways {
-		s.add(i)
+	size := cmp.Or(p.size, *gateways)
+	var box *netlab.Box
+	if p.lan > 0 {
+		box = s.net.Box("home", p.member, netlab.Preserving)
+	}
+	for i := range size {
+		if i < size-p.lan {
+			s.add(i, nil)
+		} else {
+			s.add(i, box)
+		}
 	}
 	for i, a := range s.sites {
 		for j, b := range s.sites {
@@ -75,14 +91,19 @@ func newStage(t *testing.T, p plan) *stage {
 	return s
 }
 
-// add makes site i and its configuration.
-func (s *stage) add(i int) {
+// add makes site i and its configuration, on the core or behind a box.
+func (s *stage) add(i int, box *netlab.Box) {
 	s.t.Helper()
 	name, l := fmt.Sprintf("m%02d", i), s.plan.member
 	if i == 0 {
 		name, l = owner, s.plan.owner
 	}
-	h := s.net.Host(name, l)
+	var h *netlab.Host
+	if box != nil {
+		h = box.Host(name)
+	} else {
+		h = s.net.Host(name, l)
+	}
 	h.Congestion(s.plan.congestion)
 	g := lab.NewGateway(s.t, name)
 	g.Host, g.LogLevel = h.Addr.String(), "info"
@@ -91,7 +112,7 @@ func (s *stage) add(i int) {
 	if s.plan.upload != nil {
 		upload = s.plan.upload(i)
 	}
-	g.Overlay = append(g.Overlay, "upload: "+upload)
+	g.Overlay = append(append(g.Overlay, "upload: "+upload), s.plan.overlay...)
 	if s.plan.congestion != "bbr" {
 		g.Overlay = append(g.Overlay, "congestion: system")
 	}

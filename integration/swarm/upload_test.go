@@ -9,6 +9,7 @@ import (
 
 // TestZeroUpload has a third of the members give nothing: they watch, and nobody gets anything from them.
 func TestZeroUpload(t *testing.T) {
+	t.Parallel()
 	leaf := func(i int) bool { return i > 0 && i%3 == 0 }
 	s := newStage(t, plan{
 		rate: rate, congestion: "bbr", owner: link(3*ratio, 20, hop, 0), member: link(4*ratio, 20, hop, 0),
@@ -29,7 +30,7 @@ func TestZeroUpload(t *testing.T) {
 		before[i] = a.host.Access.Sent().Bytes
 	}
 	from := s.camera.next()
-	f := s.measure(window, s.members(), nil)
+	f := s.measure(*window, s.members(), nil)
 	t.Log(&f)
 	payload := s.bytes(from, s.camera.next())
 	for i, a := range s.sites {
@@ -46,6 +47,7 @@ func TestZeroUpload(t *testing.T) {
 // TestLackOfUpload has more members than the whole swarm can serve: the last are told so, with RTSP's 453, and those who watch
 // are not harmed.
 func TestLackOfUpload(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, plan{
 		rate: rate, congestion: "bbr", owner: link(2.6*ratio, 20, hop, 0), member: link(4*ratio, 20, hop, 0),
 		upload: func(i int) string {
@@ -58,7 +60,7 @@ func TestLackOfUpload(t *testing.T) {
 	watch, late := s.members()[:2], s.members()[2:]
 	s.audience(watch)
 	s.wait(settle)
-	f := s.measure(window, watch, func() {
+	f := s.measure(*window, watch, func() {
 		s.spread(late, joinEvery, func(a *site) {
 			began := time.Now()
 			status := describe(t, a.Gateway, owner+"/cam")
@@ -71,4 +73,22 @@ func TestLackOfUpload(t *testing.T) {
 	t.Log(&f)
 	s.sound()
 	atMost(t, "late at 1 s of those who watch", f.late1, 0.0001)
+}
+
+// TestOneFetchPerSite has three members behind one NAT: their site gets the channel about once.
+func TestOneFetchPerSite(t *testing.T) {
+	t.Parallel()
+	const lan = 3
+	s := newStage(t, plan{rate: rate, congestion: "bbr", owner: link(4*ratio, 20, hop, 0), member: link(4*ratio, 20, hop, 0), lan: lan})
+	s.audience(s.members())
+	s.wait(2 * settle) // those at home find each other
+	home := s.sites[len(s.sites)-1].host.Access
+	before, from := home.Received().Bytes, s.camera.next()
+	f := s.measure(*window, s.members(), nil)
+	t.Log(&f)
+	got := share(int(home.Received().Bytes-before), s.bytes(from, s.camera.next()))
+	t.Logf("%d members at home: their site got %.2f of the payload", lan, got)
+	s.sound()
+	atMost(t, "what the site gets over the payload", got, 1.3)
+	atMost(t, "late at 1 s", f.late1, 0.0001)
 }
