@@ -214,14 +214,22 @@ func (s *Swarm) pace(p *peer) float64 {
 	stripe := float64(max(s.slotRate(), 64_000)) / 8 / float64(s.k)
 	own := bits.OnesCount64(p.down)
 	want := stripe * float64(max(4, 2*own))
-	if p.local || s.upload >= Unlimited {
+	least := 1.1 * stripe * float64(own)
+	switch {
+	case s.pressure() > pressed:
+		return least // what is pushed to all goes before what was
+	case p.local || s.upload >= Unlimited:
 		return 4 * want
 	}
-	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-own))
-	if s.pressure() > pressed {
-		left = 0
+	behind, theirs := 0, 0
+	for _, q := range s.kids {
+		if len(q.backlog) > 0 {
+			behind++
+			theirs += bits.OnesCount64(q.down)
+		}
 	}
-	return max(1.1*stripe*float64(own), min(want, left))
+	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
+	return max(least, min(want, left/float64(max(1, behind))))
 }
 
 // drain pushes of a child's backlog what its pace allows.

@@ -134,6 +134,22 @@ func (s *Swarm) attend(i int) *peer {
 	return st.parent // nobody else has it: perhaps it does not know that it is the parent
 }
 
+// fromSite returns a member of the own site that brings a stripe which now comes from elsewhere: a site fetches a channel
+// once.
+func (s *Swarm) fromSite(i int) *peer {
+	st := &s.stripes[i]
+	if s.siteFirst(st.parent) || s.now.Sub(st.since) < siteAfter {
+		return nil
+	}
+	if p := s.choose(i, st.parent); p != nil && s.siteFirst(p) {
+		return p
+	}
+	return nil
+}
+
+// siteAfter is how long a stripe stays with a parent at least before it is had from the own site.
+const siteAfter = time.Second
+
 // rather returns a peer that has the stripe, when the one that was asked is only looking for it, too.
 func (s *Swarm) rather(i int) *peer {
 	st := &s.stripes[i]
@@ -153,11 +169,14 @@ func (s *Swarm) rather(i int) *peer {
 // better returns a peer that is clearly cheaper as the parent of a stripe than the one it has. One stripe is looked at
 // at a time, and a change given time to show.
 func (s *Swarm) better(i int) *peer {
+	st := &s.stripes[i]
+	if p := s.fromSite(i); p != nil {
+		return p
+	}
 	if s.now.Before(s.optimizeAt) {
 		s.at(s.optimizeAt)
 		return nil
 	}
-	st := &s.stripes[i]
 	if s.now.Sub(st.since) < settleAfter {
 		s.at(st.since.Add(settleAfter))
 		return nil
@@ -292,7 +311,7 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 		c += time.Second
 	}
 	if s.siteFirst(p) {
-		return c / 8
+		return c / 1000 // whatever its delay
 	}
 	return c + spread*time.Duration(bits.OnesCount64((p.up|p.asked|p.fresh)&^(1<<i)))
 }

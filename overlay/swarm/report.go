@@ -24,6 +24,7 @@ const (
 	planPatience      = time.Second     // for the answer to the first report
 	surveyEvery       = time.Second
 	fewMembers        = 16 // under which slots need no margin: they are filled to the last
+	supplyUnit        = 64 // so that a slot can be shared by as many stripes
 	maxRoster         = 1 << 16
 	unlimitedChildren = 32 // of a member whose upload has no limit
 )
@@ -121,7 +122,7 @@ func (s *Swarm) assign(e *entry, home uint64) uint64 {
 		e.home = home & s.all() // of another epoch, or before the owner began anew
 	}
 	n, has := s.homesOf(e.slots, max(1, s.givers)), bits.OnesCount64(e.home)
-	if has == n || has > n && has <= 2*n {
+	if has == n || has > n && has <= 2*n && s.size >= fewMembers {
 		return e.home // to change little is better than to be exact
 	}
 	for ; has > n; has-- {
@@ -185,7 +186,7 @@ func (s *Swarm) count() {
 		s.offered += e.slots
 		for i := range s.supply {
 			if e.home&(1<<i) != 0 {
-				s.supply[i] += e.slots / bits.OnesCount64(e.home)
+				s.supply[i] += supplyUnit * e.slots / bits.OnesCount64(e.home)
 			}
 		}
 	}

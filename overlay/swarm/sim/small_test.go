@@ -39,6 +39,7 @@ func TestSmallSwarms(t *testing.T) {
 		{"three, only the owner gives", Config{Owner: 3}, []float64{0, 0}, 2.1},
 		{"five, of all kinds", Config{Owner: 2.5}, []float64{0, 1.2, 3, 0.5}, 2.4},
 		{"five, each gives a little more than the rate", Config{Owner: 1.5}, []float64{1.4, 1.4, 1.4, 1.4}, 1.5},
+		{"five, each gives less than the rate", Config{Owner: 2.8}, []float64{0.8, 0.8, 0.8, 0.8}, 2.4},
 		{"five, sound alone", Config{Owner: 3, Rate: 64_000}, []float64{3, 3, 0, 3}, 2.1},
 		{"five, 20 Mbit/s", Config{Owner: 2, Rate: 20_000_000}, []float64{2, 2, 2, 0}, 2},
 	} {
@@ -158,5 +159,36 @@ func TestSeedRepeatsARun(t *testing.T) {
 	cfg.Seed = 8
 	if c := Run(cfg); reflect.DeepEqual(a, c) {
 		t.Error("another seed gives the same run")
+	}
+}
+
+// A site fetches a channel once: its members have it from each other, whoever came first.
+func TestOneFetchPerSite(t *testing.T) {
+	s := New(Config{Owner: -1, Sites: 3, Seed: 5})
+	for range 8 { // the owner and two of its site, and two other sites
+		s.member(2)
+	}
+	s.Until(20 * time.Second)
+	for _, site := range []int{1, 2} {
+		outside := make(map[int]int) // parents elsewhere, by stripe
+		for _, n := range s.nodes {
+			if n.site != site {
+				continue
+			}
+			st := n.m.Stats()
+			if st.Skips > 0 || n.state != swarm.Joined {
+				t.Errorf("%s of site %d is %v, has %d skips", n.id, site, n.state, st.Skips)
+			}
+			for i, x := range st.Stripes {
+				if p := s.byID[x.Parent]; p != nil && p.site != site {
+					outside[i]++
+				}
+			}
+		}
+		for i := range s.cfg.Stripes {
+			if outside[i] != 1 {
+				t.Errorf("stripe %d comes to site %d %d times, want once", i, site, outside[i])
+			}
+		}
 	}
 }
