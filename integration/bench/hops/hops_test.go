@@ -5,6 +5,7 @@ package hops
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -226,4 +227,43 @@ func BenchmarkRelay(b *testing.B) {
 	b.ReportMetric(float64(idle)/1e6, "rss-idle-MB")
 	b.ReportMetric(float64(gb.Process().RSS(b))/1e6, "rss-relay-MB")
 	p.Flawless()
+}
+
+// BenchmarkOverhead measures what the overlay brings to b for each byte of RTP: chunk headers, signatures, messages of the
+// swarm and receipts, before encryption.
+func BenchmarkOverhead(b *testing.B) {
+	for _, mbit := range []int{2, 8} {
+		b.Run(fmt.Sprintf("%dMbit", mbit), func(b *testing.B) {
+			ga, gb, gc := chain(b)
+			newCamera(b, ga.URL("cam"), mbit*1e6)
+			ga.WaitStream("cam")
+			p := lab.Play(b, gc.URL("a/cam"), lab.TCP)
+			p.Plays(2 * time.Second)
+			in, out := carried(b, gb)
+			bytes := p.Tracks[0].Stats().Bytes
+			for b.Loop() {
+				p.Plays(10 * time.Second)
+			}
+			inAfter, outAfter := carried(b, gb)
+			bytes = p.Tracks[0].Stats().Bytes - bytes
+			// What b sends goes to c but for messages, and what it gets is from a but for messages: the mean of both is one hop's.
+			b.ReportMetric(float64(inAfter-in+outAfter-out)/2/float64(bytes), "overlay-B/RTP-B")
+			p.Flawless()
+		})
+	}
+}
+
+// carried returns the bytes that a gateway has got from its peers and sent to them.
+func carried(b *testing.B, g *lab.Gateway) (in, out uint64) {
+	b.Helper()
+	var s struct {
+		Overlay struct {
+			In  uint64 `json:"bytes_in"`
+			Out uint64 `json:"bytes_out"`
+		} `json:"overlay"`
+	}
+	if err := json.Unmarshal(lab.Run(b, lab.Patience, lab.Binary(b), "status", "--json", g.File()), &s); err != nil {
+		b.Fatal(err)
+	}
+	return s.Overlay.In, s.Overlay.Out
 }
