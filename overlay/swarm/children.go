@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -200,6 +201,7 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach) {
 		}
 	}
 	p.backlog = keep
+	p.flight = slices.DeleteFunc(p.flight, func(f flying) bool { return mask&(1<<(f.seq%uint64(s.k))) != 0 })
 	for q := from; q < s.win.end(); q++ {
 		if mask&(1<<(q%uint64(s.k))) != 0 && s.win.holds(q) && !m.Have.holds(q) {
 			p.backlog = append(p.backlog, q)
@@ -267,8 +269,20 @@ func (s *Swarm) forward(seq uint64, c *chunkState) {
 	}
 }
 
+// landed forgets what was pushed so long ago that it has come or never will: a child that was between two parents does
+// not acknowledge it.
+func (p *peer) landed(now time.Time) {
+	for len(p.flight) > 0 && now.Sub(p.flight[0].at) > flightFor {
+		p.flight = p.flight[1:]
+	}
+}
+
+// flightFor is how long a chunk counts as on its way: the deadline of a push, and as much for the way itself.
+const flightFor = 3 * time.Second
+
 // push sends a chunk to a child unless its queue is too long.
 func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
+	p.landed(s.now)
 	if q := p.queue(s.now); q > pushDeadline || q > pushDeadline/2 && !c.vital {
 		s.stats.Dropped++
 		return

@@ -536,3 +536,25 @@ func TestOnlyParentThatIsSilentIsAskedAnew(t *testing.T) {
 	}
 	t.Error("the parent is not asked again within 3 s")
 }
+
+// What a child never acknowledged, because it came between two parents, once looked like a queue for ever, so that
+// nothing more was pushed and nothing acknowledged.
+func TestUnacknowledgedChunksDoNotStopPushes(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("owner")
+	r.serve()
+	r.flow(10, 30)
+	r.say("kid", Attach{Epoch: 1, Stripes: 3, Self: Member{ID: "kid", Depth: -1}})
+	alive := func(first, end uint64) {
+		for q := first; q < end; q++ {
+			r.flow(q, q+1)
+			r.say("kid", Heartbeat{Epoch: 1})
+		}
+	}
+	alive(30, 300) // 5 s
+	r.take()
+	alive(300, 400) // 2 s
+	if p := did[Push](r.take()); len(p) == 0 {
+		t.Error("nothing is pushed any more to a child that lives")
+	}
+}
