@@ -61,11 +61,11 @@ func openGroups(set conf.Multicast, sender *delivery.Sender) (*groups, error) {
 	if !set.Groups.IsValid() {
 		return gs, nil
 	}
-	any := netip.IPv4Unspecified()
+	host := netip.IPv4Unspecified()
 	if set.Groups.Addr().Is6() {
-		any = netip.IPv6Unspecified()
+		host = netip.IPv6Unspecified()
 	}
-	p, err := openPair(any, 0)
+	p, err := openPair(host, 0)
 	if err != nil {
 		return nil, fmt.Errorf("rtsp.multicast: %w", err)
 	}

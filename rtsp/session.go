@@ -149,7 +149,7 @@ func (ses *session) covers(q *request) error {
 	return refuse(404, "the session is of %s", ses.name)
 }
 
-// wrongState refuses a method in the session's state, naming those that are good.
+// wrong refuses a method in a state, naming those that are good.
 func (st state) wrong(method string, publisher bool) error {
 	allow := "OPTIONS, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 	switch {
@@ -210,7 +210,7 @@ func (ses *session) take(l *leg, rtcp bool, b []byte, now time.Time) {
 	}
 }
 
-// ended is called from a shard when the player has ended by itself.
+// playerEnded is called from a shard when the player has ended by itself.
 func (ses *session) playerEnded(err error) {
 	ses.gone.Store(&err)
 	select {
@@ -343,6 +343,7 @@ func (ses *session) end(why error) {
 	}
 }
 
+// playerNow returns the player, or nil before the first PLAY.
 func (ses *session) playerNow() sending {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 // tunnelType is the media type of RTSP over HTTP.
 const tunnelType = "application/x-rtsp-tunnelled"
 
-// handover is how long a new POST waits for the end of the one before, whose bytes come first. After that the old one is
-// taken for dead.
+// handover is how long a new POST waits for the end of the one before, whose bytes come first; after that the old one is
+// taken for dead. A tunnel whose GET the client has ended gets as long for the rest of its POST.
 const handover = time.Second
 
 // maxCookie bounds the name of a tunnel in bytes; clients use 15 to 24.
@@ -95,11 +95,19 @@ func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, co
 		return
 	}
 	var g errgroup.Group
+	over := make(chan struct{})
 	g.Go(func() error { // the client says nothing more here, but ends it
 		_, err := io.Copy(io.Discard, r.Buffered())
+		if err == nil { // its TEARDOWN may still be on the way: GStreamer 1.22 ends the GET first, over TLS
+			select {
+			case <-over:
+			case <-time.After(handover):
+			}
+		}
 		return t.feed.CloseWithError(err) // nil is io.EOF
 	})
 	c.serve(ctx, wire.NewReader(t.in, c.beginMessage))
+	close(over)
 	t.in.Close() // a POST ends
 	c.abandon()
 	c.flushFor(flushTime)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -78,8 +79,12 @@ func TestTunnel(t *testing.T) {
 	up.write(encode("$\x01\x00\x08\x80\xc9\x00\x01\x01\x02\x03\x04")) // a report
 	up.write(encode(ask("SETUP", s.url("/live/trackID=0"), newUDP(t).transport())))
 	wantStatus(t, "UDP beside a tunnel", down.answer(), 461)
+	if err := down.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	down.frame(0)
 	up.write(encode(ask("TEARDOWN", s.url("/live"), sessionOf(a))))
-	wantStatus(t, "TEARDOWN", down.answer(), 200)
+	wantStatus(t, "TEARDOWN after the end of the GET's own side", down.answer(), 200)
 	down.Close()
 	up.gone() // with its GET, and without an answer
 	eventually(t, "all is over", func() bool { return s.Status().Connections == 0 })
