@@ -66,7 +66,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			continue
 		}
 		why := s.room(p, i, m)
-		if why == RefusedFull && s.displace(p, i, spare) {
+		if why == RefusedFull && s.displace(p, i, spare, m) {
 			why = 0
 			spare--
 		}

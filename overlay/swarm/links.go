@@ -264,7 +264,14 @@ func (s *Swarm) seek() {
 	s.at(s.now.Add(every))
 	asked := 0
 	for _, p := range s.shuffled() {
-		if s.usable(p) && (asked < 4 || p.id == s.cfg.Owner && every == findEvery) {
+		switch {
+		case !s.usable(p):
+		case p.id == s.cfg.Owner: // it has to answer everybody
+			if !s.now.Before(p.askAgain) {
+				p.askAgain = s.now.Add(askOwner + time.Duration(s.rng.Int64N(int64(askOwner))))
+				s.send(p, s.findMessage(p))
+			}
+		case asked < 3:
 			s.send(p, s.findMessage(p))
 			asked++
 		}
@@ -290,8 +297,12 @@ func (s *Swarm) findMessage(p *peer) Find {
 // findAsked answers Find.
 func (s *Swarm) findAsked(p *peer, m *Find) {
 	s.learn(&m.Self, true)
+	want := min(m.Want, MaxMembers)
+	if !p.sought.IsZero() {
+		want = min(want, namesAgain)
+	}
 	p.seeks, p.sought = m.Stripes, s.now
-	s.send(p, Members{Self: s.self(p), Members: s.others(p, m.Want, m.Stripes), Size: s.size, Givers: s.givers})
+	s.send(p, Members{Self: s.self(p), Members: s.named(p, want, m.Stripes), Size: s.size, Givers: s.givers})
 }
 
 // membersTold takes in the answer to Find.
@@ -317,14 +328,34 @@ func (s *Swarm) hints(ms []Member) {
 func (s *Swarm) instead(to *peer, stripes uint64) []Member {
 	var ms []Member
 	for _, p := range s.kids {
-		if p != to && p.down&stripes != 0 && p.contributes(p.down&stripes) && len(p.addresses) > 0 && len(ms) < 8 {
+		if p != to && p.down&stripes != 0 && p.contributes(p.down&stripes) && len(p.addresses) > 0 && len(ms) < 4 {
 			m := p.member()
 			m.Stripes |= p.down & stripes & p.home // it has had no time to say so
 			ms = append(ms, m)
 		}
 	}
-	return append(ms, s.others(to, 8, stripes)...)
+	return append(ms, s.named(to, 4, stripes)...)
 }
+
+// named is others within what may be spent on names: many who ask must not fill the line.
+func (s *Swarm) named(to *peer, n int, stripes uint64) []Member {
+	perSecond := namesRate * float64(s.slotRate()) / 8
+	for ; n > 0; n /= 2 {
+		if s.naming.take(n*nameSize, perSecond, namesBurst*nameSize, s.now) {
+			return s.others(to, n, stripes)
+		}
+	}
+	return nil
+}
+
+// What is spent on naming members to those who ask.
+const (
+	nameSize   = 100  // bytes of a member, about
+	namesRate  = 0.02 // of the channel's rate
+	namesBurst = 400  // members
+	namesAgain = 8    // for who has asked before
+	askOwner   = 3 * time.Second
+)
 
 // others names members to a peer: those with spare slots for the stripes first, the rest at random.
 func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {

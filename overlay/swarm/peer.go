@@ -43,11 +43,12 @@ type peer struct {
 	epoch    uint64
 	slots    int
 	spare    int
-	serves   uint64 // it has room for us
-	leaves   uint64 // a contributor may take a leaf's place
-	home     uint64 // it forwards
-	urgent   bool   // to be dialled first: somebody who moves us there said so
-	depth    int    // -1: has no parent
+	serves   uint64    // it has room for us
+	leaves   uint64    // a contributor may take a leaf's place
+	home     uint64    // it forwards
+	urgent   bool      // to be dialled first: somebody who moves us there said so
+	askAgain time.Time // for members
+	depth    int       // -1: has no parent
 	routes   []route
 	have     Have
 	heard    time.Time

@@ -222,8 +222,11 @@ func (s *Swarm) leaf(i int) *peer {
 }
 
 // displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
-func (s *Swarm) displace(p *peer, i int, spare int) bool {
+func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 	bit := uint64(1) << i
+	if s.owner() && s.size >= fewMembers && !m.Resume {
+		return false // whoever begins anew is sent a group of pictures: not now, and not by the owner of many
+	}
 	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
 	}

@@ -134,6 +134,7 @@ type Swarm struct {
 	asking     tokens
 	askingLate tokens
 	giving     tokens
+	naming     tokens
 	lag        estimate  // arrival less the owner's wall clock, of live chunks
 	hist       histogram // the same, with those that were repaired
 	clock      ownerClock
