@@ -89,7 +89,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 	}
 	if granted != 0 {
 		s.line(p)
-		s.send(p, Attached{Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), Paths: s.ways()})
+		s.send(p, Attached{Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), Paths: s.ways(s.all())})
 		p.hello.version = s.paths
 		s.catchUp(p, granted, m)
 		s.idle = time.Time{}

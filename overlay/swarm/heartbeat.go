@@ -27,9 +27,12 @@ func (s *Swarm) beat(p *peer, ask bool, echo uint64, all bool) {
 		m.Stamp = uint64(s.now.UnixMicro())
 		p.hello.ping = s.now.Add(pingEvery)
 	}
-	if all || p.hello.version != s.paths {
-		m.Paths = s.ways()
-		p.hello.version = s.paths
+	if all {
+		p.hello.version = 0
+	}
+	if mask := s.unknown(p); mask != 0 && (all || p.down != 0 || !s.now.Before(p.hello.paths)) {
+		m.Paths = s.ways(mask)
+		p.hello.version, p.hello.paths = s.paths, s.now.Add(pathsEvery)
 	}
 	if s.owner() {
 		m.Wall = uint64(s.now.UnixMicro())
@@ -61,7 +64,7 @@ func (s *Swarm) heartbeats() {
 		if p.link != linked {
 			continue
 		}
-		if p.down != 0 && p.hello.version != s.paths || s.news(p) {
+		if p.down&s.unknown(p) != 0 || s.news(p) {
 			p.hello.next = time.Time{}
 		}
 		if s.now.Before(p.hello.next) {
@@ -72,8 +75,11 @@ func (s *Swarm) heartbeats() {
 		if s.owner() && p.down == 0 {
 			continue // it answers who asks
 		}
-		if s.near(p) {
+		switch {
+		case p.up|p.asked|p.down != 0:
 			every = heartbeatEvery
+		case s.near(p):
+			every = neighbourEvery
 		}
 		s.beat(p, !s.now.Before(p.hello.ping) && !s.owner(), 0, false)
 		// A random tenth keeps members from speaking in step.
@@ -175,7 +181,7 @@ func (s *Swarm) routes(p *peer, paths []Path) {
 			changed := r.rooted != m.Rooted || !slices.Equal(r.hops, m.Hops)
 			r.rooted, r.hops, r.delay = m.Rooted, m.Hops, time.Duration(m.Delay)*time.Millisecond
 			if st := &s.stripes[j]; changed && st.parent == p {
-				s.paths++
+				s.rerouted(j)
 				s.due = s.now
 				s.loop(j)
 			}
@@ -206,14 +212,39 @@ func (s *Swarm) loop(i int) {
 	s.refuse(p, 1<<i, refusedFor)
 }
 
-// ways returns how the stripes come here, in as few paths as there are different ones.
-func (s *Swarm) ways() []Path {
+// rerouted notes that a stripe comes another way.
+func (s *Swarm) rerouted(i int) {
+	s.paths++
+	s.stripes[i].way = s.paths
+}
+
+// unknown returns the mask of the stripes of which a peer does not know how they come here.
+func (s *Swarm) unknown(p *peer) (mask uint64) {
 	if s.owner() {
-		return []Path{{Stripes: s.all(), Rooted: true}}
+		if p.hello.version == 0 {
+			return s.all()
+		}
+		return 0
+	}
+	for i := range s.stripes {
+		if s.stripes[i].way > p.hello.version || p.hello.version == 0 {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+// ways returns how stripes come here, in as few paths as there are different ones.
+func (s *Swarm) ways(mask uint64) []Path {
+	if s.owner() {
+		return []Path{{Stripes: mask, Rooted: true}}
 	}
 	var ps []Path
 next:
 	for i := range s.stripes {
+		if mask&(1<<i) == 0 {
+			continue
+		}
 		p := s.path(i)
 		for j := range ps {
 			if ps[j].Rooted == p.Rooted && slices.Equal(ps[j].Hops, p.Hops) {

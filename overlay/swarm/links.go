@@ -271,7 +271,7 @@ func (s *Swarm) seek() {
 				p.askAgain = s.now.Add(askOwner + time.Duration(s.rng.Int64N(int64(askOwner))))
 				s.send(p, s.findMessage(p))
 			}
-		case asked < 3:
+		case asked < 2:
 			s.send(p, s.findMessage(p))
 			asked++
 		}
@@ -291,7 +291,15 @@ func (s *Swarm) shuffled() []*peer {
 }
 
 func (s *Swarm) findMessage(p *peer) Find {
-	return Find{Self: s.self(p), Want: MaxMembers, Stripes: s.wanting() | s.thin}
+	return Find{Self: s.self(p), Want: s.wantNames(p), Stripes: s.wanting() | s.thin}
+}
+
+// wantNames is how many members a peer is asked for: few give many answers where several are asked.
+func (s *Swarm) wantNames(p *peer) int {
+	if s.state == Joined && p.id != s.cfg.Owner {
+		return MaxMembers / 4
+	}
+	return MaxMembers
 }
 
 // findAsked answers Find.

@@ -26,6 +26,7 @@ type stripe struct {
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
 	dead   bool          // the parent has stopped bringing it, and another is looked for
+	way    uint64        // which of the changes of ways was the last of this one
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 
@@ -385,7 +386,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			old.up &^= bit
 			s.detach(old, bit)
 		}
-		s.paths++
+		s.rerouted(i)
 		if s.onPath(i, s.hop) {
 			s.detach(p, bit)
 			s.orphan(i)
@@ -482,7 +483,7 @@ func (s *Swarm) orphan(i int) {
 	st.parent.up &^= 1 << i
 	p := st.parent
 	st.parent, st.ends, st.behind, st.dead = nil, time.Time{}, time.Time{}, false
-	s.paths++
+	s.rerouted(i)
 	s.settle(p)
 	s.due = s.now
 }

@@ -79,6 +79,7 @@ type hello struct {
 	next    time.Time
 	ping    time.Time
 	version uint64    // of the paths
+	paths   time.Time // they are not sent again before, unless to a child
 	room    uint64    // mask of the stripes that it was told there is a place in
 	seeks   uint64    // mask of those for which it asked for members
 	sought  time.Time // when

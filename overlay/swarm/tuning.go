@@ -99,6 +99,8 @@ const (
 // Messages by time.
 const (
 	heartbeatEvery = 500 * time.Millisecond
+	neighbourEvery = time.Second     // to those who may become parents
+	pathsEvery     = 3 * time.Second // to who is no child
 	idleHeartbeat  = 5 * time.Second // on links that are neither parent, child, backup nor neighbour
 	pingEvery      = 2 * time.Second // heartbeats that ask for an answer, for round trip and clock
 	ackEvery       = 100 * time.Millisecond
