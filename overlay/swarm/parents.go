@@ -199,9 +199,13 @@ func (s *Swarm) silent(i int) bool {
 	st := &s.stripes[i]
 	p := st.parent
 	if p.silent {
-		return true
+		if at := p.heard.Add(s.patience(p, p.interval*3/2)); s.now.Before(at) {
+			s.at(at)
+		} else {
+			return true
+		}
 	}
-	limit := max(silence, silentIntervals*st.every)
+	limit := s.patience(p, silentIntervals*st.every)
 	if r := &p.routes[i]; p.depth != 0 && !r.rooted {
 		limit += orphanGrace
 	}
@@ -215,9 +219,21 @@ func (s *Swarm) silent(i int) bool {
 	return s.dead(p)
 }
 
+// patience is how long a parent may be silent: a quarter of a second and some intervals between chunks; the owner, whom
+// nobody can replace and whose line may be full, longer.
+func (s *Swarm) patience(p *peer, intervals time.Duration) time.Duration {
+	if p.id == s.cfg.Owner {
+		return max(ownerSilence, intervals)
+	}
+	return max(silence, intervals)
+}
+
+// ownerSilence is how long the owner may be silent.
+const ownerSilence = time.Second
+
 // dead tells whether a parent says nothing at all any more and does not answer when asked.
 func (s *Swarm) dead(p *peer) bool {
-	limit := max(silence, silentIntervals*p.interval)
+	limit := s.patience(p, silentIntervals*p.interval)
 	if at := p.heard.Add(limit); s.now.Before(at) {
 		s.at(at)
 		return false

@@ -213,7 +213,8 @@ func (s *Swarm) relieve() {
 		if p == nil {
 			p = s.last(i)
 		}
-		if p != nil && p.moving == 0 {
+		if p != nil && p.moving == 0 && s.now.Sub(s.moved) >= rootsApart {
+			s.moved = s.now
 			s.shed(p, 1<<i)
 		}
 	}

@@ -224,8 +224,8 @@ func (s *Swarm) leaf(i int) *peer {
 // displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
 func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 	bit := uint64(1) << i
-	if s.owner() && s.size >= fewMembers && !m.Resume {
-		return false // whoever begins anew is sent a group of pictures: not now, and not by the owner of many
+	if s.owner() && s.size >= fewMembers && (!m.Resume || s.now.Sub(s.moved) < rootsApart) {
+		return false // whoever begins anew is sent a group of pictures, which the owner of many has no upload for
 	}
 	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
@@ -271,6 +271,9 @@ func (s *Swarm) swap(p *peer, i int) bool {
 	s.shed(victim, 1<<most)
 	return true
 }
+
+// rootsApart is the least time between changes of the owner's children, each of whom is sent what it lacks.
+const rootsApart = time.Second
 
 // adopted tells leaves which contributor has their slots now.
 func (s *Swarm) adopted() {
