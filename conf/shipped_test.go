@@ -19,7 +19,11 @@ var example = regexp.MustCompile(`(?m)^#(  .*)$`)
 
 // TestShippedDefaults proves that the shipped file decodes to exactly the defaults.
 func TestShippedDefaults(t *testing.T) {
-	got, err := Load(shipped)
+	b, err := os.ReadFile(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(shipped, b)
 	if err != nil {
 		t.Fatal(err)
 	}
