@@ -5,6 +5,7 @@ package conf
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -29,6 +30,15 @@ func Default() Config {
 		Overlay:   defaultOverlay(),
 		Transcode: defaultTranscode(),
 	}
+}
+
+// Load reads a file onto the defaults. The error is an Errors when the file could be read.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(path, b)
 }
 
 // Parse reads the text of a file onto the defaults; the name is for its errors. The error is an Errors.

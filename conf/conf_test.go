@@ -2,6 +2,8 @@ package conf
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -72,5 +74,19 @@ func TestParse(t *testing.T) {
 				t.Errorf("Parse =\n%+v\nwant\n%+v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestLoad reads a file and tells when there is none.
+func TestLoad(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.yml")
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("Load of no file: %v, want an error that names it", err)
+	}
+	if err := os.WriteFile(file, []byte("rtsp: {listen: nowhere}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.HasPrefix(err.Error(), file+":1: rtsp.listen: ") {
+		t.Errorf("Load = %v, want a fault of line 1", err)
 	}
 }

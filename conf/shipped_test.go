@@ -19,11 +19,7 @@ var example = regexp.MustCompile(`(?m)^#(  .*)$`)
 
 // TestShippedDefaults proves that the shipped file decodes to exactly the defaults.
 func TestShippedDefaults(t *testing.T) {
-	b, err := os.ReadFile(shipped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := Parse(shipped, b)
+	got, err := Load(shipped)
 	if err != nil {
 		t.Fatal(err)
 	}
