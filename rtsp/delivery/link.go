@@ -35,6 +35,7 @@ type Link struct {
 	players []*Player
 	running bool
 	blocked bool      // until writable
+	waits   uint64    // the ID under which it waits
 	stuck   bool      // the last write was not taken whole
 	since   time.Time // when something was taken the last time
 }
@@ -156,7 +157,8 @@ func (l *Link) run() {
 		if n < g.bytes || turn == maxTurns {
 			l.blocked = true
 			l.shard.blocked[l] = struct{}{}
-			l.pipe.await(l.shard.await(l))
+			l.waits = l.shard.await(l)
+			l.pipe.await(l.waits)
 			break
 		}
 	}
@@ -252,6 +254,7 @@ func (l *Link) fail(err error) {
 	l.pipe.close()
 	l.pipe = nil
 	delete(l.shard.blocked, l)
+	delete(l.shard.waiters, l.waits)
 	if l.then != nil {
 		l.then()
 	}

@@ -91,6 +91,12 @@ func TestStalledPlayerIsEnded(t *testing.T) {
 		if st := other.player.Stats(); st.Skipped != 0 {
 			t.Errorf("another player lost %d packets", st.Skipped)
 		}
+		sh := l.sender.shards[0]
+		sh.call(func() {
+			if len(sh.blocked) != 0 || len(sh.waiters) != 0 {
+				t.Errorf("the ended link left %d blocked, %d waiters", len(sh.blocked), len(sh.waiters))
+			}
+		})
 	})
 }
 
@@ -292,8 +298,8 @@ func TestComingAndGoing(t *testing.T) {
 		eventually(t, "the feed has ended", func() bool { return l.pub.Stream().Subscribers() == 0 })
 		for _, sh := range l.sender.shards {
 			sh.call(func() {
-				if len(sh.flows) != 0 || len(sh.blocked) != 0 || sh.load.Load() != 0 {
-					t.Errorf("left: %d flows, %d blocked links, load %d", len(sh.flows), len(sh.blocked), sh.load.Load())
+				if len(sh.flows) != 0 || len(sh.blocked) != 0 || len(sh.waiters) != 0 || sh.load.Load() != 0 {
+					t.Errorf("left: %d flows, %d blocked links, %d waiters, load %d", len(sh.flows), len(sh.blocked), len(sh.waiters), sh.load.Load())
 				}
 			})
 		}
