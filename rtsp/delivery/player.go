@@ -19,54 +19,55 @@ const (
 	over
 )
 
-// Player is one receiver of a stream.
+// Player is one receiver of a stream. What is used for each batch comes first, in few cache lines.
 type Player struct {
-	o      PlayerOptions
-	sender *Sender
-	shard  *shard
-	feed   *feed
-	link   *Link // of an interleaved player
-	layout layout
-	seal   sealFunc // of SRTP, or nil
-	keyed  bool     // it gets the track whose key packets it has to begin with
-
-	count    counters
-	mu       sync.Mutex // guards the field below; not taken on the sending path
-	reported reported
-
-	// The fields below belong to the shard's loop.
+	// The fields up to feed belong to the shard's loop.
 	state      state
-	flow       *flow
-	index      int // in flow.players
-	outlets    []outlet
-	by         [maxTracks]*outlet
+	skip       bool // it goes on with a key packet only
+	sent       bool // it got a packet
+	paced      bool
 	several    bool   // its outlets have several sockets
+	keyed      bool   // it gets the track whose key packets it has to begin with; fixed
+	unreported uint16 // tracks whose first sender report is due, a bit for each
+	shard      *shard // fixed
+	flow       *flow
+	link       *Link  // of an interleaved player; fixed
 	next       uint64 // the batch to be sent
 	pkt        int    // the packet of its form to be sent
-	skip       bool   // it goes on with a key packet only
-	sent       bool   // it got a packet
 	allow      time.Duration
-	unreported uint16 // tracks whose first sender report is due, a bit for each
+	count      counters
+	outlets    []outlet
+	layout     layout // fixed
 	own        *form  // the form of batch ownOf for this player alone, or nil
 	ownOf      uint64 // the batch it began with
-	pending    *pending
+	seal       sealFunc
+	by         [maxTracks]*outlet
+	index      int // in flow.players
 	tokens     int // bytes that may be sent at once over UDP
 	refilled   time.Time
-	paced      bool
 	failing    time.Time // since when sending fails, or zero
 	failure    error
 	due        int64 // tick of the wheel
+	pending    *pending
+
+	feed   *feed
+	o      PlayerOptions
+	sender *Sender
+
+	mu       sync.Mutex // guards the field below; not taken on the sending path
+	reported reported
 }
 
 // outlet is the sending side of one track.
 type outlet struct {
-	*Outlet
+	track           int
 	packets, octets uint32
+	single          bool // takes no UDP_SEGMENT
 	rtp, rtcp       *socket
 	to, toRTCP      destination
-	single          bool // takes no UDP_SEGMENT
-	lastSR          *atomic.Uint64
-	lastAt          *atomic.Int64
+	lastSR          atomic.Uint64 // the middle of the last sender report's NTP time
+	lastAt          atomic.Int64  // when that was sent, in ns
+	*Outlet
 }
 
 // counters are written by the loop and read by anyone.
@@ -85,7 +86,7 @@ type destination struct {
 // init fills what the options say.
 func (p *Player) init() {
 	o := p.o.Outlets
-	p.outlets = make([]outlet, 0, len(o))
+	p.outlets = make([]outlet, 0, len(o)) // does not grow: by points into it
 	p.layout.datagrams = p.link == nil
 	for i := range o {
 		t := o[i].Track
@@ -98,11 +99,10 @@ func (p *Player) init() {
 		if o[i].Seal != nil {
 			p.seal = p.sealRTP
 		}
-		out := outlet{Outlet: &o[i], lastSR: new(atomic.Uint64), lastAt: new(atomic.Int64)}
-		p.outlets = append(p.outlets, out)
-	}
-	for i := range p.outlets {
-		p.by[p.outlets[i].Track] = &p.outlets[i]
+		p.outlets = p.outlets[:len(p.outlets)+1]
+		out := &p.outlets[len(p.outlets)-1]
+		out.track, out.Outlet = t, &o[i]
+		p.by[t] = out
 	}
 	p.reported.init(len(p.outlets))
 }

@@ -26,7 +26,7 @@ func (r *reported) fill(st *Stats) {
 func (p *Player) Reported(track int, rtcp []byte, at time.Time) {
 	for i := range p.outlets {
 		o := &p.outlets[i]
-		if o.Track != track {
+		if o.track != track {
 			continue
 		}
 		ssrc := p.feed.stream.SSRC(track)
@@ -43,7 +43,7 @@ func (p *Player) take(i int, o *outlet, b block, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reported.lost[i] = b.lost
-	p.reported.jitter[i] = time.Duration(b.jitter) * time.Second / time.Duration(p.feed.rates[o.Track])
+	p.reported.jitter[i] = time.Duration(b.jitter) * time.Second / time.Duration(p.feed.rates[o.track])
 	if b.last == 0 || uint64(b.last) != o.lastSR.Load() {
 		return
 	}

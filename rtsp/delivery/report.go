@@ -83,8 +83,8 @@ func (fl *flow) known(track int) bool {
 func (p *Player) reportFirst() {
 	for i := range p.outlets {
 		o := &p.outlets[i]
-		bit := uint16(1) << o.Track
-		if p.unreported&bit == 0 || o.packets == 0 || !p.flow.known(o.Track) {
+		bit := uint16(1) << o.track
+		if p.unreported&bit == 0 || o.packets == 0 || !p.flow.known(o.track) {
 			continue
 		}
 		p.unreported &^= bit
@@ -131,9 +131,9 @@ func reportInterval() time.Duration {
 // report sends a compound packet: a sender report, or an empty receiver report while the clock is unknown, the
 // canonical name and perhaps a BYE (RFC 3550 §6.1).
 func (p *Player) report(o *outlet, bye bool) {
-	t := &p.flow.tracks[o.Track]
+	t := &p.flow.tracks[o.track]
 	b := make([]byte, 0, 64+len(p.o.CNAME))
-	if p.flow.known(o.Track) {
+	if p.flow.known(o.track) {
 		rtp := t.now(p.shard.now)
 		ntp := t.clock.ntp(rtp)
 		b = appendSR(b, t.ssrc, ntp, rtp, o.packets, o.octets)

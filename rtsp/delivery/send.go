@@ -165,7 +165,7 @@ func (p *Player) wrote(src *source, last int) {
 	}
 	for i := range p.outlets {
 		o := &p.outlets[i]
-		p.add(o, f.total(o.Track, src.first, last))
+		p.add(o, f.total(o.track, src.first, last))
 	}
 	p.delivered(src.number)
 	if p.unreported != 0 {

@@ -204,7 +204,7 @@ func (e *entry) sent() {
 		return
 	}
 	p.failing = time.Time{}
-	p.add(e.out, e.form.total(e.out.Track, e.first, e.last))
+	p.add(e.out, e.form.total(e.out.track, e.first, e.last))
 	p.delivered(e.number)
 }
 
@@ -252,7 +252,7 @@ func (p *Player) queueRun(f *form, number uint64, r *run) bool {
 		if o.single {
 			last = p.pkt + 1
 		}
-		report := p.unreported&(1<<o.Track) != 0 && p.flow.known(o.Track)
+		report := p.unreported&(1<<o.track) != 0 && p.flow.known(o.track)
 		if report {
 			last = p.pkt + 1
 		}

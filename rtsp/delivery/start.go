@@ -92,7 +92,7 @@ func (p *Player) beginning() (n uint64, found bool) {
 // silent reports whether none of the player's tracks has had a packet lately.
 func (p *Player) silent() bool {
 	for i := range p.outlets {
-		if p.quiet(p.outlets[i].Track) < silentTime {
+		if p.quiet(p.outlets[i].track) < silentTime {
 			return false
 		}
 	}
@@ -119,7 +119,7 @@ func (p *Player) starts(n uint64) (starts []Start, complete bool) {
 	firsts := make([]*media.Packet, len(p.outlets))
 	var ref *media.Packet // its timestamp is the instant at which playing begins
 	for i := range p.outlets {
-		t := p.outlets[i].Track
+		t := p.outlets[i].track
 		for m := n; m < fl.head() && firsts[i] == nil; m++ {
 			firsts[i] = fl.at(m).first(t)
 		}
@@ -131,7 +131,7 @@ func (p *Player) starts(n uint64) (starts []Start, complete bool) {
 		}
 	}
 	for i := range p.outlets {
-		t := p.outlets[i].Track
+		t := p.outlets[i].track
 		s := Start{Track: t}
 		if f := firsts[i]; f != nil {
 			s.HasSeq, s.Seq = true, f.Sequence()
@@ -150,7 +150,7 @@ func (p *Player) starts(n uint64) (starts []Start, complete bool) {
 func (p *Player) unknown() []Start {
 	starts := make([]Start, len(p.outlets))
 	for i := range starts {
-		starts[i].Track = p.outlets[i].Track
+		starts[i].Track = p.outlets[i].track
 	}
 	return starts
 }
