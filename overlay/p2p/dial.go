@@ -67,7 +67,7 @@ func (h *Host) Open(ctx context.Context, id ID, proto Protocol) (*Stream, error)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", proto, err)
 	}
-	return &Stream{s, h, id}, nil
+	return newStream(s, h), nil
 }
 
 // dialError makes one short error of what libp2p tells about each address.

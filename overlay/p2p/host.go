@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/gologshim"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -55,6 +56,7 @@ type Host struct {
 	closing   bool       // Run is about to return: no more handlers
 	serving   sync.WaitGroup
 	strangers map[ID]bool // peers that were refused
+	lanes     map[laneKey]transport.CapableConn
 }
 
 // Stats counts what the host has and did.
@@ -65,7 +67,10 @@ type Stats struct {
 
 // New returns a host that is not yet running.
 func New(o Options, log *slog.Logger) *Host {
-	return &Host{o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), strangers: make(map[ID]bool)}
+	return &Host{
+		o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), strangers: make(map[ID]bool),
+		lanes: make(map[laneKey]transport.CapableConn),
+	}
 }
 
 // ID returns this gateway's ID.
@@ -89,6 +94,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
+	h.dropLanes("")
 	err = errors.Join(inner.Close(), done())
 	h.serving.Wait()
 	return err
@@ -158,7 +164,7 @@ func (h *Host) serve(ctx context.Context, s network.Stream, f Handler) {
 	h.serving.Add(1)
 	h.mu.Unlock()
 	defer h.serving.Done()
-	st := &Stream{s, h, idOf(s.Conn().RemotePeer())}
+	st := newStream(s, h)
 	defer st.Close()
 	f(ctx, st)
 }
@@ -231,6 +237,7 @@ func (h *Host) Unprotect(id ID) {
 // Drop closes all connections of a peer and forgets what it said of its addresses.
 func (h *Host) Drop(id ID) {
 	if h.listens() {
+		h.dropLanes(id)
 		_ = h.inner.Network().ClosePeer(id.peer())
 		h.inner.Peerstore().ClearAddrs(id.peer())
 	}

@@ -192,3 +192,43 @@ func TestListenError(t *testing.T) {
 		t.Errorf("Run on used addresses = %v, want an error about overlay.listen", err)
 	}
 }
+
+func TestLanes(t *testing.T) {
+	a, b := newIdentity(t), newIdentity(t)
+	ha, addrs := start(t, a, loopback, b.ID)
+	hb, _ := start(t, b, loopback, a.ID)
+	quic := slices.DeleteFunc(slices.Clone(addrs), func(s string) bool { return !strings.Contains(s, "/quic-v1") })
+	if err := hb.Connect(deadline(t), a.ID, quic); err != nil {
+		t.Fatal(err)
+	}
+	echo := func(n int) {
+		t.Helper()
+		s, err := hb.OpenLane(deadline(t), a.ID, Control, n)
+		if err != nil {
+			t.Fatalf("OpenLane %d = %v", n, err)
+		}
+		defer s.Reset()
+		if _, err := io.WriteString(s, "hello"); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 5)
+		if _, err := io.ReadFull(s, b); err != nil || string(b) != "hello" || s.Peer() != a.ID || !s.QUIC() {
+			t.Errorf("lane %d: %q, %v from %v", n, b, err, s.Peer())
+		}
+	}
+	for _, n := range []int{0, 1, 2, 1} {
+		echo(n)
+	}
+	if got := len(ha.inner.Network().ConnsToPeer(b.ID.peer())); got != 3 {
+		t.Errorf("%d connections, want one and two lanes", got)
+	}
+	hb.lanes[laneKey{a.ID, 1}].Close()
+	echo(1)
+	if _, err := hb.OpenLane(deadline(t), newIdentity(t).ID, Control, 1); err == nil {
+		t.Error("OpenLane to a stranger = nil error")
+	}
+	hb.Drop(a.ID)
+	if len(hb.lanes) != 0 {
+		t.Errorf("%d lanes are left", len(hb.lanes))
+	}
+}

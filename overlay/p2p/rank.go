@@ -12,7 +12,7 @@ const (
 	// familyDelay is the head start of a dial over the next address of the same transport, as in RFC 8305 §5.
 	familyDelay = 250 * time.Millisecond
 	// nearDelay is the same for addresses of the local network, where an answer comes at once.
-	nearDelay = 30 * time.Millisecond
+	nearDelay = 100 * time.Millisecond
 	// maxRank bounds how often the delay is added: a peer with many dead addresses must not hide its last one.
 	maxRank = 4
 )

@@ -5,23 +5,34 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Stream is one of many byte streams to a peer. Reading and writing may go on at once, each from one goroutine.
 type Stream struct {
-	s    network.Stream
-	h    *Host
-	peer ID
+	s       network.MuxedStream
+	h       *Host
+	peer    ID
+	remote  ma.Multiaddr
+	dialled bool
+}
+
+// newStream returns the stream that libp2p made.
+func newStream(s network.Stream, h *Host) *Stream {
+	return &Stream{
+		s: s, h: h, peer: idOf(s.Conn().RemotePeer()), remote: s.Conn().RemoteMultiaddr(),
+		dialled: s.Stat().Direction == network.DirOutbound,
+	}
 }
 
 // Peer returns the gateway at the other end.
 func (s *Stream) Peer() ID { return s.peer }
 
 // Remote returns the address of the peer that the stream's connection goes to.
-func (s *Stream) Remote() string { return s.s.Conn().RemoteMultiaddr().String() }
+func (s *Stream) Remote() string { return s.remote.String() }
 
 // Dialled tells whether this gateway opened the stream.
-func (s *Stream) Dialled() bool { return s.s.Stat().Direction == network.DirOutbound }
+func (s *Stream) Dialled() bool { return s.dialled }
 
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.s.Read(b)
@@ -46,7 +57,10 @@ func plain(err error) error {
 var errReset = errors.New("the peer has hung up")
 
 // Local tells whether the peer is on the same site: on this machine or in a network that one of its interfaces is in.
-func (s *Stream) Local() bool { return isLocal(s.s.Conn().RemoteMultiaddr()) }
+func (s *Stream) Local() bool { return isLocal(s.remote) }
+
+// QUIC tells whether the stream's connection is a direct one over QUIC, so that there may be lanes beside it.
+func (s *Stream) QUIC() bool { return isQUIC(s.remote) }
 
 // SetDeadline bounds how long a Read or a Write waits; the zero time takes the bound off.
 func (s *Stream) SetDeadline(t time.Time) error { return s.s.SetDeadline(t) }

@@ -1,0 +1,126 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
+)
+
+// libp2p keeps one connection to a peer and opens all streams on it. Over QUIC a lost packet slows them all; streams on
+// connections of their own bear loss far better (docs/links.md). A lane is such a connection: dialled through the
+// transport, past libp2p's swarm, which would say that there is one already. The peer accepts it as any other.
+
+// laneKey names a lane.
+type laneKey struct {
+	peer ID
+	n    int
+}
+
+// OpenLane is Open on lane n of those to a peer that is reached over QUIC: on a connection of its own, unless n is 0.
+func (h *Host) OpenLane(ctx context.Context, id ID, proto Protocol, n int) (*Stream, error) {
+	if n == 0 {
+		return h.Open(ctx, id, proto)
+	}
+	if err := h.running(ctx); err != nil {
+		return nil, err
+	}
+	c, err := h.lane(ctx, laneKey{id, n})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", proto, err)
+	}
+	s, err := c.OpenStream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", proto, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	defer stop()
+	if err := multistream.SelectProtoOrFail(protocol.ID(proto), s); err != nil {
+		_ = s.Reset()
+		return nil, fmt.Errorf("open %s: %w", proto, err)
+	}
+	return &Stream{s: s, h: h, peer: id, remote: c.RemoteMultiaddr(), dialled: true}, nil
+}
+
+// lane returns the connection of a lane, dialled now if there is none that is alive.
+func (h *Host) lane(ctx context.Context, k laneKey) (transport.CapableConn, error) {
+	h.mu.Lock()
+	c := h.lanes[k]
+	h.mu.Unlock()
+	if c != nil && !c.IsClosed() {
+		return c, nil
+	}
+	addr, err := h.quicAddr(k.peer)
+	if err != nil {
+		return nil, err
+	}
+	sw, ok := h.inner.Network().(*swarm.Swarm)
+	if !ok {
+		return nil, errors.New("libp2p has no swarm")
+	}
+	t := sw.TransportForDialing(addr)
+	if t == nil {
+		return nil, fmt.Errorf("no transport for %s", addr)
+	}
+	if c, err = t.Dial(ctx, addr, k.peer.peer()); err != nil {
+		return nil, err
+	}
+	if !h.keepLane(k, c) {
+		return nil, errors.Join(ErrStopped, c.Close())
+	}
+	return c, nil
+}
+
+// keepLane notes a lane and refuses the streams that the peer opens on it, which libp2p does to ask who we are. It
+// reports false when the host is about to stop.
+func (h *Host) keepLane(k laneKey, c transport.CapableConn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return false
+	}
+	if old := h.lanes[k]; old != nil {
+		_ = old.Close()
+	}
+	h.lanes[k] = c
+	h.serving.Go(func() {
+		for {
+			s, err := c.AcceptStream()
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+			_ = s.Reset()
+		}
+	})
+	return true
+}
+
+// dropLanes closes the lanes to a peer, or to all when id is "".
+func (h *Host) dropLanes(id ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, c := range h.lanes {
+		if id == "" || k.peer == id {
+			_ = c.Close()
+			delete(h.lanes, k)
+		}
+	}
+}
+
+// quicAddr returns the address of the peer's connection, if that is a direct one over QUIC.
+func (h *Host) quicAddr(id ID) (ma.Multiaddr, error) {
+	conns := h.inner.Network().ConnsToPeer(id.peer())
+	i := slices.IndexFunc(conns, func(c network.Conn) bool { return isQUIC(c.RemoteMultiaddr()) })
+	if i < 0 {
+		return nil, errors.New("the peer is not reached over QUIC")
+	}
+	return conns[i].RemoteMultiaddr(), nil
+}
