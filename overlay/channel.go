@@ -169,7 +169,7 @@ func (ch *channel) finish() {
 	ch.outflows = make(map[p2p.ID]*outflow)
 	ch.mu.Unlock()
 	for _, o := range flows {
-		o.close()
+		o.close(o.stops)
 	}
 	for _, in := range ch.inflows {
 		in.cancel()

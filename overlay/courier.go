@@ -17,6 +17,7 @@ const (
 // parcel is a chunk on its way to a peer.
 type parcel struct {
 	wire   []byte
+	stripe int
 	vital  bool      // others are dropped before it
 	put    time.Time // when it was queued
 	until  time.Time // writing it later is of no use
@@ -120,13 +121,18 @@ func (c *courier) run(ctx context.Context, w deadlineWriter) error {
 	}
 }
 
-// close drops what waits and whatever comes later.
-func (c *courier) close() {
+// drain takes what waits; nothing may be put any more.
+func (c *courier) drain() []parcel {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	waiting := c.queue
 	c.queue, c.bytes, c.gone = nil, 0, true
-	c.mu.Unlock()
-	for i := range waiting {
-		waiting[i].report(true, 0, time.Since(waiting[i].put))
+	return waiting
+}
+
+// close drops what waits and whatever comes later.
+func (c *courier) close() {
+	for _, p := range c.drain() {
+		p.report(true, 0, time.Since(p.put))
 	}
 }

@@ -47,6 +47,7 @@ type link struct {
 	out      *outbox
 	done     chan struct{} // closed when the link is over
 	rtt      atomic.Int64  // nanoseconds; 0 unknown
+	single   atomic.Bool   // several connections to the peer cannot be had
 	seeks    atomic.Int32  // questions of the peer that are being looked into
 
 	repair *repair // the repair stream that this gateway opens

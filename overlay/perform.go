@@ -96,7 +96,7 @@ func (ch *channel) open(parent p2p.ID) {
 	if old := ch.inflows[parent]; old != nil {
 		old.cancel()
 	}
-	in := &inflow{parent: parent, acks: newOutbox(maxAcks)}
+	in := &inflow{parent: parent, lanes: ch.lanes(parent), acks: newOutbox(maxAcks)}
 	ch.inflows[parent] = in
 	ctx, cancel := context.WithCancel(context.Background())
 	in.cancel = cancel
@@ -142,8 +142,9 @@ func (ch *channel) push(a swarm.Push) {
 		report(true, 0, 0)
 		return
 	}
-	ch.outflow(p2p.ID(a.To)).post.put(parcel{
-		wire: f.wire, vital: h.chunk.Vital || h.chunk.Key, put: time.Now(), until: a.Until, report: report,
+	d, _ := ch.description()
+	ch.outflow(p2p.ID(a.To)).put(parcel{
+		wire: f.wire, stripe: int(a.Seq % uint64(d.Stripes)), vital: h.chunk.Vital || h.chunk.Key, put: time.Now(), until: a.Until, report: report,
 	})
 }
 

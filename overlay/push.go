@@ -13,33 +13,66 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A push stream begins with a frame that holds the channel's ID, from the child. Then the parent sends chunks, each a
-// frame, and the child swarm.Acks.
+// A push stream begins with a frame from the child: the channel's ID and, when there are several for the channel, two
+// bytes, which of how many. Then the parent sends chunks, each a frame, and the child swarm.Acks. With several streams
+// each stripe has its own, so that what libp2p cannot do by itself, several connections to one peer, spreads the loss.
 
 // maxAcks bounds the bytes of acknowledgements that wait: at ten a second of 100 bytes, a minute.
 const maxAcks = 64 << 10
 
-// inflow is the push stream on which a parent sends.
+// maxLanes bounds the connections to one parent over QUIC: four bear 5 % of loss (docs/links.md).
+const maxLanes = 4
+
+// inflow is what a parent sends: one push stream, or several.
 type inflow struct {
 	parent p2p.ID
+	lanes  int
 	acks   *outbox
 	cancel context.CancelFunc
 }
 
-// draw opens the push stream to a parent and takes what comes, until ctx ends or the stream does.
+// lanes returns on how many connections to draw from one more parent. Over TCP it is one; over QUIC the first parents
+// get several, until there are about four in all.
+func (ch *channel) lanes(parent p2p.ID) int {
+	l := ch.n.link(parent)
+	d, _ := ch.description()
+	if l == nil || l.single.Load() || !l.stream.QUIC() || l.stream.Local() || d.Stripes < 2 {
+		return 1
+	}
+	return min(d.Stripes, max(1, maxLanes/(len(ch.inflows)+1)))
+}
+
+// draw opens the push streams to a parent and takes what comes, until ctx ends or one of the streams does.
 func (ch *channel) draw(ctx context.Context, in *inflow) error {
-	s, err := ch.n.host.Open(ctx, in.parent, p2p.Push)
+	g, ctx := errgroup.WithContext(ctx)
+	for lane := range in.lanes {
+		g.Go(func() error { return ch.drawLane(ctx, in, lane) })
+	}
+	return g.Wait()
+}
+
+func (ch *channel) drawLane(ctx context.Context, in *inflow, lane int) error {
+	s, err := ch.n.host.OpenLane(ctx, in.parent, p2p.Push, lane)
 	if err != nil {
+		if l := ch.n.link(in.parent); l != nil && lane > 0 && ctx.Err() == nil {
+			l.single.Store(true) // try with one when the machine tries again
+		}
 		return err
 	}
 	defer s.Reset()
-	if _, err := s.Write(appendFrame(nil, ch.id[:])); err != nil {
+	hand := ch.id[:]
+	if in.lanes > 1 {
+		hand = append(hand[:len(hand):len(hand)], byte(lane), byte(in.lanes))
+	}
+	if _, err := s.Write(appendFrame(nil, hand)); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, s.Reset)
 	defer stop()
-	g.Go(func() error { return in.acks.run(ctx, s) })
+	if lane == 0 {
+		g.Go(func() error { return in.acks.run(ctx, s) })
+	}
 	g.Go(func() error {
 		r := newFrameReader(s, chunk.MaxSize)
 		for {
@@ -55,11 +88,40 @@ func (ch *channel) draw(ctx context.Context, in *inflow) error {
 	return g.Wait()
 }
 
-// outflow is the push stream to a child. It may have chunks to send before the child has opened it.
+// outflow is what is sent to a child: on one push stream, or on several. There may be chunks before they are open.
 type outflow struct {
 	child p2p.ID
-	post  *courier
-	stop  func() // ends the stream; nil until there is one; guarded by the channel's mu
+	posts []*courier // of each lane
+	stops []func()   // end the streams; nil until there are; guarded by the channel's mu
+}
+
+func newOutflow(child p2p.ID, lanes int) *outflow {
+	o := &outflow{child: child, posts: make([]*courier, lanes), stops: make([]func(), lanes)}
+	for i := range o.posts {
+		o.posts[i] = newCourier()
+	}
+	return o
+}
+
+// put queues a chunk.
+func (o *outflow) put(p parcel) { o.posts[p.stripe%len(o.posts)].put(p) }
+
+// waits tells whether the child has not opened a stream yet. The channel's mu is held.
+func (o *outflow) waits() bool { return len(o.stops) == 1 && o.stops[0] == nil }
+
+// handshake reads the first frame of a push stream.
+func handshake(b []byte) (id chunk.ID, lane, lanes int, err error) {
+	if len(b) < len(id) {
+		return id, 0, 0, fmt.Errorf("%w: push stream begins with %d bytes", errMalformed, len(b))
+	}
+	id, b = chunk.ID(b[:len(id)]), b[len(id):]
+	switch {
+	case len(b) == 0:
+		return id, 0, 1, nil
+	case len(b) != 2 || b[1] < 1 || b[1] > maxLanes || b[0] >= b[1]:
+		return id, 0, 0, fmt.Errorf("%w: push stream is lane %v", errMalformed, b)
+	}
+	return id, int(b[0]), int(b[1]), nil
 }
 
 // servePush sends a channel to a child that has opened a push stream.
@@ -81,15 +143,16 @@ func (n *Node) pushTo(ctx context.Context, s *p2p.Stream) error {
 	if err != nil {
 		return err
 	}
-	if len(b) != len(chunk.ID{}) {
-		return fmt.Errorf("%w: push stream begins with %d bytes", errMalformed, len(b))
+	id, lane, lanes, err := handshake(b)
+	if err != nil {
+		return err
 	}
-	ch := n.channel(chunk.ID(b))
+	ch := n.channel(id)
 	if ch == nil {
 		return errGone
 	}
-	o := ch.adopt(s.Peer(), cancel)
-	g.Go(func() error { return o.post.run(ctx, s) })
+	o := ch.adopt(s.Peer(), lane, lanes, cancel)
+	g.Go(func() error { return o.posts[lane].run(ctx, s) })
 	g.Go(func() error {
 		for {
 			b, err := r.next()
@@ -114,13 +177,13 @@ func (n *Node) pushTo(ctx context.Context, s *p2p.Stream) error {
 	return err
 }
 
-// outflow returns the push stream to a child, or a new one.
+// outflow returns what is sent to a child. Until that has opened a stream, it is one that waits.
 func (ch *channel) outflow(child p2p.ID) *outflow {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	o := ch.outflows[child]
 	if o == nil {
-		o = &outflow{child: child, post: newCourier()}
+		o = newOutflow(child, 1)
 		ch.outflows[child] = o
 	}
 	return o
@@ -133,32 +196,47 @@ func (ch *channel) children() []p2p.ID {
 	return slices.Collect(maps.Keys(ch.outflows))
 }
 
-// adopt gives the push stream to a child, newly opened, what waits for it. It takes the place of one before.
-func (ch *channel) adopt(child p2p.ID, stop func()) *outflow {
+// adopt gives a push stream to a child, newly opened, what waits for it. Streams that were open before for the same lane,
+// or for another number of lanes, are ended: the child has begun anew.
+func (ch *channel) adopt(child p2p.ID, lane, lanes int, stop func()) *outflow {
 	ch.mu.Lock()
 	old := ch.outflows[child]
 	o := old
-	if old == nil || old.stop != nil {
-		o = &outflow{child: child, post: newCourier()}
+	switch {
+	case old == nil, len(old.posts) != lanes, old.stops[lane] != nil:
+		o = newOutflow(child, lanes)
 		ch.outflows[child] = o
-	} else {
+		if old != nil && old.waits() {
+			for _, p := range old.posts[0].drain() {
+				o.put(p)
+			}
+		}
+	default:
 		old = nil
 	}
-	o.stop = stop
+	o.stops[lane] = stop
+	var stops []func()
+	if old != nil {
+		stops = old.stops
+	}
 	ch.mu.Unlock()
-	old.close()
+	old.close(stops)
 	return o
 }
 
-// close ends a push stream to a child that is out of use; nil is none.
-func (o *outflow) close() {
+// close ends what is sent to a child, with the streams that it has; nil is none.
+func (o *outflow) close(stops []func()) {
 	if o == nil {
 		return
 	}
-	if o.stop != nil {
-		o.stop()
+	for _, stop := range stops {
+		if stop != nil {
+			stop()
+		}
 	}
-	o.post.close()
+	for _, c := range o.posts {
+		c.close()
+	}
 }
 
 // shut takes the push stream to a child out of use.
@@ -167,7 +245,9 @@ func (ch *channel) shut(child p2p.ID) {
 	o := ch.outflows[child]
 	delete(ch.outflows, child)
 	ch.mu.Unlock()
-	o.close()
+	if o != nil {
+		o.close(o.stops)
+	}
 }
 
 // broken notes that the push stream to a child has ended.
