@@ -22,8 +22,12 @@ const (
 	maxSkip = 4 << 20
 	// maxBlank bounds the empty lines before a message: some clients send one now and then as a sign of life.
 	maxBlank = 1024
-	// bufferSize holds five RTP packets of a publisher that interleaves them, or most whole requests.
-	bufferSize = 8 << 10
+	// bufferSize holds most whole requests and the reports of a player; thousands of players are silent most of the time.
+	bufferSize = 1 << 10
+	// frameBuffer is for publishers that interleave their packets: a picture of 8 Mbit/s at 30 Hz comes in one read.
+	frameBuffer = 32 << 10
+	// maxReport is above the RTCP packets of a player; longer frames are a publisher's.
+	maxReport = 512
 )
 
 // Error is a message that cannot be served. Unless Fatal, the next message can be read.
@@ -38,7 +42,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.Text, e.Status)
 
 // Reader reads messages. It is for one goroutine.
 type Reader struct {
-	br    *bufio.Reader
+	from  io.Reader
+	br    *bufio.Reader // of from; small until a publisher's packet comes
 	begun func() // called at the first byte of each message
 	cr    bool   // the last line ended with a CR: a LF that follows is of the same end
 
@@ -53,7 +58,7 @@ func NewReader(r io.Reader, begun func()) *Reader {
 	if begun == nil {
 		begun = func() {}
 	}
-	return &Reader{br: bufio.NewReaderSize(r, bufferSize), begun: begun}
+	return &Reader{from: r, br: bufio.NewReaderSize(r, bufferSize), begun: begun}
 }
 
 // Buffered returns what has been read from the connection but not yet as a message, and then the connection's rest.
@@ -108,10 +113,20 @@ func (r *Reader) frame() (Message, error) {
 	}
 	f := &Frame{Channel: head[1], Payload: make([]byte, int(head[2])<<8|int(head[3]))}
 	_, _ = r.br.Discard(4)
+	if len(f.Payload) > maxReport && r.br.Size() < frameBuffer {
+		r.grow()
+	}
 	if _, err := io.ReadFull(r.br, f.Payload); err != nil {
 		return nil, noEOF(err)
 	}
 	return f, nil
+}
+
+// grow changes to a larger buffer.
+func (r *Reader) grow() {
+	b, _ := r.br.Peek(r.br.Buffered())
+	rest := bytes.NewReader(bytes.Clone(b))
+	r.br = bufio.NewReaderSize(io.MultiReader(rest, r.from), frameBuffer)
 }
 
 // lines reads a request or a response. When it is faulty but its end was found, the fault is in r.

@@ -250,3 +250,46 @@ func again(t *testing.T, m Message) {
 		t.Fatalf("written %q, read and written %q", b, b2)
 	}
 }
+
+// TestReaderIsSmall measures what a silent player costs, and that a publisher's packets come in few reads.
+func TestReaderIsSmall(t *testing.T) {
+	idle := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = NewReader(strings.NewReader("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"), nil).Read()
+		}
+	})
+	if got := idle.AllocedBytesPerOp(); got > 2<<10 {
+		t.Errorf("%d bytes are allocated for a request of 31", got)
+	}
+	var in []byte
+	for i := range 256 {
+		f := Frame{Channel: 0, Payload: bytes.Repeat([]byte{byte(i)}, 1400)}
+		in = f.Append(in)
+	}
+	from := &counting{Reader: bytes.NewReader(in)}
+	r := NewReader(from, nil)
+	for i := range 256 {
+		m, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := m.(*Frame); len(f.Payload) != 1400 || f.Payload[0] != byte(i) || f.Payload[1399] != byte(i) {
+			t.Fatalf("frame %d = %d bytes of %d", i, len(f.Payload), f.Payload[0])
+		}
+	}
+	if from.reads > 32 {
+		t.Errorf("256 packets came in %d reads", from.reads)
+	}
+}
+
+// counting counts reads.
+type counting struct {
+	io.Reader
+	reads int
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	c.reads++
+	return c.Reader.Read(b)
+}
