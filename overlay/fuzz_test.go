@@ -43,10 +43,19 @@ func messages(id chunk.ID) [][]byte {
 	var all [][]byte
 	self := swarm.Member{ID: "x", Slots: 1, Spare: 1, Stripes: 1, Depth: -1}
 	for _, m := range []swarm.Message{
-		swarm.Find{Self: self, Want: 3}, swarm.Describe{}, swarm.Attach{Epoch: 1, Stripes: 255, Self: self},
-		swarm.Detach{Stripes: 255}, swarm.Leave{}, swarm.Heartbeat{Ask: true, Stamp: 1}, swarm.Ack{Epoch: 1, Seqs: []uint64{1, 2}},
-		swarm.Report{Self: self}, swarm.Want{Epoch: 1, Seqs: []uint64{1, 2, 3}}, swarm.Lack{Epoch: 1, Seqs: []uint64{1}},
-		swarm.Members{Self: self}, swarm.Description{Descriptor: []byte("d")}, swarm.Refused{Reason: swarm.RefusedFull},
+		swarm.Find{Self: self, Want: 3},
+		swarm.Describe{},
+		swarm.Attach{Epoch: 1, Stripes: 255, Self: self},
+		swarm.Detach{Stripes: 255},
+		swarm.Leave{},
+		swarm.Heartbeat{Ask: true, Stamp: 1},
+		swarm.Ack{Epoch: 1, Seqs: []uint64{1, 2}},
+		swarm.Report{Self: self},
+		swarm.Want{Epoch: 1, Seqs: []uint64{1, 2, 3}},
+		swarm.Lack{Epoch: 1, Seqs: []uint64{1}},
+		swarm.Members{Self: self},
+		swarm.Description{Descriptor: []byte("d")},
+		swarm.Refused{Reason: swarm.RefusedFull},
 	} {
 		all = append(all, swarm.Append(nil, swarm.Channel(id), m))
 	}
