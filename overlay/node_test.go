@@ -17,6 +17,9 @@ import (
 
 const testTimeout = 20 * time.Second
 
+// discard is a log for what is not looked at.
+var discard = slog.New(slog.DiscardHandler)
+
 // gateway is a hub with a node, over real sockets of loopback.
 type gateway struct {
 	t    testing.TB
@@ -97,7 +100,7 @@ func (g *gateway) addresses() []string {
 func (g *gateway) start() *gateway {
 	g.t.Helper()
 	h := slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})
-	g.hub = media.NewHub(slog.New(slog.DiscardHandler))
+	g.hub = media.NewHub(discard)
 	node, err := New(g.o, g.hub, slog.New(h))
 	if err != nil {
 		g.t.Fatal(err)
