@@ -60,7 +60,7 @@ func (s *Server) allow(ctx context.Context, c *conn, q *wire.Request, action aut
 // over another connection of the same host the client has to prove again who it is.
 func (q *request) claim(ctx context.Context, header string) (*session, error) {
 	ses := q.conn.srv.session(wire.SessionID(header))
-	if ses == nil || ses.addr != q.conn.remote.Addr() {
+	if ses == nil || ses.remote.Addr() != q.conn.remote.Addr() {
 		return nil, refuse(454, "there is no such session")
 	}
 	ses.mu.Lock()

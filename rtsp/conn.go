@@ -28,7 +28,6 @@ type conn struct {
 	remote, local netip.AddrPort
 	secure        bool // over TLS
 	link          *delivery.Link
-	log           *slog.Logger
 
 	began   atomic.Int64 // when the message that is being read began, in Unix nanoseconds; 0 between messages
 	heard   atomic.Int64 // when the last message ended
@@ -40,11 +39,11 @@ type conn struct {
 	tunnelled bool // requests come through an HTTP tunnel
 	announced *announcement
 	complaint string                // logged last
-	keys      map[string]*trackKeys // SRTP keys that were described, by URL of the track
+	keys      map[string]*trackKeys // SRTP keys that were described, by URL of the track; nil until some were
 
-	mu       sync.Mutex // guards the fields below; taken inside a session's
-	channels map[uint8]channel
-	sessions map[*session]struct{} // that were used over this connection
+	mu       sync.Mutex            // guards the fields below; taken inside a session's
+	channels map[uint8]channel     // nil until one is set up
+	sessions map[*session]struct{} // that were used over this connection; nil until one was
 	post     *conn                 // the newest one of a tunnel; nil when it has ended
 	closed   bool
 }
@@ -57,13 +56,13 @@ type channel struct {
 }
 
 func newConn(s *Server, id uint64, nc net.Conn, remote, local netip.AddrPort) *conn {
-	c := &conn{
-		srv: s, id: id, nc: nc, remote: remote, local: local, log: s.log.With("remote", remote.String()),
-		keys: make(map[string]*trackKeys), channels: make(map[uint8]channel), sessions: make(map[*session]struct{}),
-	}
+	c := &conn{srv: s, id: id, nc: nc, remote: remote, local: local}
 	c.heard.Store(time.Now().UnixNano())
 	return c
 }
+
+// log returns a log that names the client. It is made when it is needed: most connections have nothing to tell.
+func (c *conn) log() *slog.Logger { return c.srv.log.With("remote", c.remote.String()) }
 
 // begin serves the connection until it ends.
 func (c *conn) begin(ctx context.Context, secure *secureListener) {
@@ -72,7 +71,7 @@ func (c *conn) begin(ctx context.Context, secure *secureListener) {
 	if secure != nil {
 		t, err := secure.handshake(ctx, c.nc, c.srv.settings().HeaderTimeout)
 		if err != nil {
-			c.log.Info("connection refused", "err", err)
+			c.log().Info("connection refused", "err", err)
 			return
 		}
 		stream, c.secure = t, true
@@ -99,7 +98,7 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 		var fault *wire.Error
 		switch {
 		case errors.As(err, &fault):
-			c.complain(c.log, fault)
+			c.complain(c.log(), fault)
 			c.sendRefusal(fault)
 			if fault.Fatal {
 				return
@@ -107,7 +106,7 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 			continue
 		case err != nil:
 			if err != io.EOF && !errors.Is(err, net.ErrClosed) {
-				c.log.Debug("connection lost", "err", err)
+				c.log().Debug("connection lost", "err", err)
 			}
 			return
 		}
@@ -179,6 +178,9 @@ func (c *conn) attach(ses *session) bool {
 	if c.closed {
 		return false
 	}
+	if c.sessions == nil {
+		c.sessions = make(map[*session]struct{}, 1)
+	}
 	c.sessions[ses] = struct{}{}
 	return true
 }
@@ -226,14 +228,14 @@ func (c *conn) tick(now time.Time) {
 	since := func(t *atomic.Int64) time.Duration { return now.Sub(time.Unix(0, t.Load())) }
 	switch {
 	case c.began.Load() != 0 && since(&c.began) > set.HeaderTimeout:
-		c.log.Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
+		c.log().Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
 	case c.posting.Load(): // its GET knows
 		return
 	case c.halved.Load() && since(&c.heard) > set.HeaderTimeout:
-		c.log.Info("connection closed", "err", "the tunnel's POST has not come within rtsp.header_timeout")
+		c.log().Info("connection closed", "err", "the tunnel's POST has not come within rtsp.header_timeout")
 	case c.useless.Load() && len(c.attached()) == 0:
 	case since(&c.heard) > set.SessionTimeout && len(c.attached()) == 0:
-		c.log.Debug("connection closed", "err", "nothing is done over it")
+		c.log().Debug("connection closed", "err", "nothing is done over it")
 	default:
 		return
 	}

@@ -23,14 +23,29 @@ func (s *Server) admit(nc net.Conn) (*conn, error) {
 	if len(s.conns) >= s.settings().MaxConnections {
 		return nil, errTooMany
 	}
-	if s.addresses[remote.Addr()] >= s.settings().MaxPerAddress {
+	if s.addresses[remote.Addr()].conns >= s.settings().MaxPerAddress {
 		return nil, errTooManyAddress
 	}
 	s.lastConn++
 	c := newConn(s, s.lastConn, nc, remote, local)
 	s.conns[c] = struct{}{}
-	s.addresses[remote.Addr()]++
+	s.count(remote.Addr(), usage{conns: 1})
 	return c, nil
+}
+
+// usage is what a client's address has of the server.
+type usage struct{ conns, sessions int }
+
+// count adds to the usage of an address. The lock is held.
+func (s *Server) count(a netip.Addr, more usage) {
+	n := s.addresses[a]
+	n.conns += more.conns
+	n.sessions += more.sessions
+	if n == (usage{}) {
+		delete(s.addresses, a)
+		return
+	}
+	s.addresses[a] = n
 }
 
 // dismiss takes a connection that has ended out of the table.
@@ -38,28 +53,21 @@ func (s *Server) dismiss(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	a := c.remote.Addr()
-	if s.addresses[a]--; s.addresses[a] <= 0 {
-		delete(s.addresses, a)
-	}
+	s.count(c.remote.Addr(), usage{conns: -1})
 }
 
 // enter takes a session into the table unless its address has too many.
 func (s *Server) enter(ses *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, o := range s.sessions {
-		if o.addr == ses.addr {
-			n++
-		}
-	}
-	if n >= s.settings().MaxSessions {
+	a := ses.remote.Addr()
+	if s.addresses[a].sessions >= s.settings().MaxSessions {
 		r := refuse(503, "rtsp.max_sessions sessions of this address exist")
 		r.header.Add("Retry-After", "10")
 		return r
 	}
 	s.sessions[ses.id] = ses
+	s.count(a, usage{sessions: 1})
 	return nil
 }
 
@@ -67,7 +75,10 @@ func (s *Server) enter(ses *session) error {
 func (s *Server) leave(ses *session, t traffic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, ses.id)
+	if s.sessions[ses.id] == ses {
+		delete(s.sessions, ses.id)
+		s.count(ses.remote.Addr(), usage{sessions: -1})
+	}
 	s.past.add(t)
 }
 

@@ -83,7 +83,7 @@ func (ses *session) played() {
 	ses.state = playing
 	if ses.began.IsZero() {
 		ses.began = time.Now()
-		ses.log.Info("player began")
+		ses.log().Info("player began")
 	}
 }
 

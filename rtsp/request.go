@@ -31,7 +31,7 @@ type request struct {
 
 // log returns the connection's log with what is known of the request.
 func (q *request) log() *slog.Logger {
-	l := q.conn.log
+	l := q.conn.log()
 	if q.url != nil && q.url.Path != "" {
 		l = l.With("stream", q.url.Path)
 	}

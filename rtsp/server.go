@@ -53,7 +53,7 @@ type Server struct {
 	groups    *groups
 	conns     map[*conn]struct{}
 	lastConn  uint64
-	addresses map[netip.Addr]int // connections
+	addresses map[netip.Addr]usage
 	sessions  map[string]*session
 	tunnels   map[string]*tunnel
 	past      traffic // of sessions that have ended
@@ -74,7 +74,7 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 		hub: hub, log: log, users: users, data: data, ready: make(chan struct{}), over: make(chan *session, 64),
 		sender: delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
 		ports:  newPorts(), versions: newVersions(),
-		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]int),
+		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]usage),
 		sessions: make(map[string]*session), tunnels: make(map[string]*tunnel),
 	}
 	s.Reconfigure(c)

@@ -52,12 +52,11 @@ type session struct {
 	srv      *Server
 	id       string
 	name     media.Name
-	addr     netip.Addr    // of the client
-	user     string        // "" is anybody
-	cname    string        // of this server in RTCP (RFC 3550 §6.5.1)
-	announce *announcement // of a publisher, else nil
-	stream   *media.Stream // of a player, else nil
-	log      *slog.Logger
+	remote   netip.AddrPort // of the connection it began on
+	user     string         // "" is anybody
+	cname    string         // of this server in RTCP (RFC 3550 §6.5.1)
+	announce *announcement  // of a publisher, else nil
+	stream   *media.Stream  // of a player, else nil
 	created  time.Time
 	turn     chan struct{} // holds a token while a request is served
 
@@ -82,12 +81,16 @@ func newSession(c *conn, name media.Name, user string) *session {
 	var id [16]byte         // 64 bits at least (RFC 2326 §3.4); it must not be guessed
 	_, _ = rand.Read(id[:]) // never fails
 	ses := &session{
-		srv: c.srv, id: hex.EncodeToString(id[:]), name: name, addr: c.remote.Addr(), user: user,
+		srv: c.srv, id: hex.EncodeToString(id[:]), name: name, remote: c.remote, user: user,
 		cname: hex.EncodeToString(id[:4]) + "@peergate", created: time.Now(), turn: make(chan struct{}, 1), conn: c,
 	}
-	ses.log = c.log.With("stream", name, "session", ses.id)
 	ses.touch()
 	return ses
+}
+
+// log returns a log that names the session and its client.
+func (ses *session) log() *slog.Logger {
+	return ses.srv.log.With("remote", ses.remote.String(), "stream", ses.name, "session", ses.id)
 }
 
 func (ses *session) touch() { ses.seen.Store(time.Now().UnixNano()) }
@@ -337,9 +340,9 @@ func (ses *session) end(why error) {
 	}
 	ses.srv.leave(ses, t)
 	if why == nil {
-		ses.log.Info("session ended")
+		ses.log().Info("session ended")
 	} else {
-		ses.log.Info("session ended", "err", why)
+		ses.log().Info("session ended", "err", why)
 	}
 }
 

@@ -46,8 +46,8 @@ func (q *request) offerKeys(track int) *trackKeys {
 	}
 	k := new(trackKeys)
 	_, _ = rand.Read(k.material[:]) // never fails
-	if len(q.conn.keys) >= maxKeys {
-		clear(q.conn.keys)
+	if q.conn.keys == nil || len(q.conn.keys) >= maxKeys {
+		q.conn.keys = make(map[string]*trackKeys)
 	}
 	q.conn.keys[q.keyName(track)] = k
 	return k

@@ -56,7 +56,7 @@ func (s *Server) Status() Status {
 
 func (ses *session) status() SessionStatus {
 	ss := SessionStatus{
-		ID: ses.id, Stream: string(ses.name), Remote: ses.addr.String(), User: ses.user, Since: ses.created,
+		ID: ses.id, Stream: string(ses.name), Remote: ses.remote.Addr().String(), User: ses.user, Since: ses.created,
 		Publisher: ses.announce != nil, Bytes: ses.bytes.Load(),
 	}
 	ses.mu.Lock()

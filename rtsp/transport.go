@@ -65,7 +65,7 @@ func (q *request) choose(ses *session, track int, mode string) (*leg, wire.Trans
 		}
 		l := &leg{track: track, url: q.trackURL(), resource: resource(q.url)}
 		if ses.announce != nil {
-			l.intake = newIntake(&ses.announce.desc.Tracks[track], ses.log)
+			l.intake = newIntake(&ses.announce.desc.Tracks[track], ses.log())
 		}
 		if !q.secureTransport(l, &t) {
 			continue
@@ -149,6 +149,9 @@ func (c *conn) reserve(ses *session, l *leg, want int) (first uint8, ok bool) {
 	}
 	if n >= 255 {
 		return 0, false
+	}
+	if c.channels == nil {
+		c.channels = make(map[uint8]channel, 4)
 	}
 	c.channels[uint8(n)] = channel{ses, l, false}
 	c.channels[uint8(n+1)] = channel{ses, l, true}

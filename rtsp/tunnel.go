@@ -68,7 +68,7 @@ func httpAnswer(m *wire.Request, status int) *wire.Response {
 }
 
 func (c *conn) refuseHTTP(m *wire.Request, status int, text string) {
-	c.log.Info("request refused", "err", text)
+	c.log().Info("request refused", "err", text)
 	a := httpAnswer(m, status)
 	if status == 405 {
 		a.Header.Add("Allow", "GET, POST")
@@ -132,7 +132,7 @@ func (c *conn) servePost(ctx context.Context, m *wire.Request, r *wire.Reader, c
 	t.decode.from = r.Buffered()
 	_, err := io.Copy(t.feed, &t.decode)
 	if err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
-		c.log.Debug("connection lost", "err", err)
+		c.log().Debug("connection lost", "err", err)
 	}
 }
 

@@ -44,8 +44,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.Text, e.Status)
 type Reader struct {
 	from  io.Reader
 	br    *bufio.Reader // of from; small until a publisher's packet comes
-	begun func() // called at the first byte of each message
-	cr    bool   // the last line ended with a CR: a LF that follows is of the same end
+	begun func()        // called at the first byte of each message
+	cr    bool          // the last line ended with a CR: a LF that follows is of the same end
 
 	// Of the message being read.
 	size  int    // bytes of lines and skipped body
