@@ -136,7 +136,6 @@ type keeper struct {
 	next   uint64 // least sequence number that may be released
 	open   map[ID]bool
 	closed bool
-	forgot uint64
 }
 
 func (k *keeper) check(acts Actions, now, wake time.Time) {

@@ -13,7 +13,6 @@ type chunkState struct {
 	held    bool
 	key     bool
 	vital   bool
-	lost    bool // given up by the player side
 	size    int
 	wall    time.Time // owner's clock, when held
 	arrived time.Time // when held

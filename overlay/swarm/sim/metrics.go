@@ -16,7 +16,6 @@ type nodeStats struct {
 	one, two int64 // chunks that came within 1 s and 2 s
 	skipped  int64
 	skips    int64
-	base     swarm.Stats // when the measured time began
 	done     bool
 	recent   []coming // chunks made in the last seconds
 }
