@@ -133,12 +133,16 @@ type owner struct {
 func newPorts() *ports { return &ports{owners: make(map[portKey]owner)} }
 
 // claim gives the ports of a leg to a session. The last one that sets a port up has it: the client knows which of its
-// sessions is alive.
+// sessions is alive. But a player cannot take those of a publisher, who may be somebody else behind the same address.
 func (p *ports) claim(ses *session, l *leg) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.owners[portKey{l.rtp, false}] = owner{ses, l}
-	p.owners[portKey{l.rtcp, true}] = owner{ses, l}
+	for _, k := range []portKey{{l.rtp, false}, {l.rtcp, true}} {
+		if o, ok := p.owners[k]; ok && o.ses.announce != nil && ses.announce == nil {
+			continue
+		}
+		p.owners[k] = owner{ses, l}
+	}
 }
 
 // release takes the ports of a leg back.

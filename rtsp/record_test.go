@@ -358,3 +358,19 @@ func TestLargePackets(t *testing.T) {
 		}
 	}
 }
+
+// TestPlayerTakesPublishersPorts: who may only read cannot cut off a publisher behind the same address.
+func TestPlayerTakesPublishersPorts(t *testing.T) {
+	s := newServer(t, nil)
+	u := newUDP(t)
+	p := s.publish("pub", u.transport()+";mode=record")
+	s.live("live", h264Track)
+	c := s.dial()
+	ses := sessionOf(c.must("SETUP", s.url("/live/"+wire.Control(0)), u.transport()))
+	for range 2 {
+		before := s.Status().BytesIn
+		u.report(t, serverPort(t, p.answer, true), []byte{0x80, 201, 0, 1, 1, 2, 3, 4})
+		eventually(t, "the publisher's packets reach it", func() bool { return s.Status().BytesIn > before })
+		c.do("TEARDOWN", s.url("/live"), ses)
+	}
+}
