@@ -55,7 +55,7 @@ type Server struct {
 	lastConn  uint64
 	addresses map[netip.Addr]usage
 	sessions  map[string]*session
-	tunnels   map[string]*tunnel
+	tunnels   map[tunnelKey]*tunnel
 	past      traffic // of sessions that have ended
 	closing   bool    // no connection is taken any more
 }
@@ -75,7 +75,7 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 		sender: delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
 		ports:  newPorts(), versions: newVersions(),
 		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]usage),
-		sessions: make(map[string]*session), tunnels: make(map[string]*tunnel),
+		sessions: make(map[string]*session), tunnels: make(map[tunnelKey]*tunnel),
 	}
 	s.Reconfigure(c)
 	return s

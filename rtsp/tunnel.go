@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -39,6 +40,13 @@ type tunnel struct {
 	decode base64Reader  // goes on from one POST to the next
 }
 
+// tunnelKey names a tunnel: no other host can take a client's cookie, or find out that it is in use.
+type tunnelKey struct {
+	client netip.Addr
+	secure bool
+	cookie string
+}
+
 // serveHTTP serves the one HTTP request of a connection.
 func (c *conn) serveHTTP(ctx context.Context, m *wire.Request, r *wire.Reader) {
 	cookie := m.Header.Get("x-sessioncookie")
@@ -48,9 +56,9 @@ func (c *conn) serveHTTP(ctx context.Context, m *wire.Request, r *wire.Reader) {
 	case c.tunnelled:
 		c.refuseHTTP(m, 400, "a tunnel in a tunnel")
 	case m.Method == "GET":
-		c.serveGet(ctx, m, r, cookie)
+		c.serveGet(ctx, m, r, tunnelKey{c.remote.Addr(), c.secure, cookie})
 	case m.Method == "POST":
-		c.servePost(ctx, m, r, cookie)
+		c.servePost(ctx, m, r, tunnelKey{c.remote.Addr(), c.secure, cookie})
 	default:
 		c.refuseHTTP(m, 405, "a tunnel is made of GET and POST")
 	}
@@ -79,14 +87,14 @@ func (c *conn) refuseHTTP(m *wire.Request, status int, text string) {
 }
 
 // serveGet serves the requests that come through the tunnel until one of both ends.
-func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, cookie string) {
+func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, key tunnelKey) {
 	t := &tunnel{down: c, turn: make(chan struct{}, 1)}
 	t.in, t.feed = io.Pipe()
-	if !c.srv.addTunnel(cookie, t) {
+	if !c.srv.addTunnel(key, t) {
 		c.refuseHTTP(m, 400, "this x-sessioncookie is in use")
 		return
 	}
-	defer c.srv.dropTunnel(cookie)
+	defer c.srv.dropTunnel(key)
 	c.tunnelled = true
 	c.halved.Store(true)
 	a := httpAnswer(m, 200)
@@ -117,9 +125,9 @@ func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, co
 
 // servePost takes what the client sends until it ends the POST or its tunnel has ended. Content-Length is not heeded:
 // ffmpeg, VLC and GStreamer promise 32767 bytes and send on.
-func (c *conn) servePost(ctx context.Context, m *wire.Request, r *wire.Reader, cookie string) {
-	t := c.srv.tunnel(cookie)
-	if t == nil || t.down.remote.Addr() != c.remote.Addr() || t.down.secure != c.secure {
+func (c *conn) servePost(ctx context.Context, m *wire.Request, r *wire.Reader, key tunnelKey) {
+	t := c.srv.tunnel(key)
+	if t == nil {
 		c.refuseHTTP(m, 404, "no GET with this x-sessioncookie has come before")
 		return
 	}
@@ -171,26 +179,26 @@ func (t *tunnel) end(post *conn) {
 	<-t.turn
 }
 
-func (s *Server) addTunnel(cookie string, t *tunnel) bool {
+func (s *Server) addTunnel(key tunnelKey, t *tunnel) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tunnels[cookie] != nil {
+	if s.tunnels[key] != nil {
 		return false
 	}
-	s.tunnels[cookie] = t
+	s.tunnels[key] = t
 	return true
 }
 
-func (s *Server) dropTunnel(cookie string) {
+func (s *Server) dropTunnel(key tunnelKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.tunnels, cookie)
+	delete(s.tunnels, key)
 }
 
-func (s *Server) tunnel(cookie string) *tunnel {
+func (s *Server) tunnel(key tunnelKey) *tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tunnels[cookie]
+	return s.tunnels[key]
 }
 
 // base64Reader decodes base64 as it comes: each request may have been encoded by itself, so that padding stands

@@ -112,6 +112,11 @@ func TestTunnelRefused(t *testing.T) {
 		}
 		c.gone()
 	}
+	theirs := s.dialFrom("127.0.0.2") // who guesses a cookie does not learn that it is in use, nor keeps it from its owner
+	theirs.write(fmt.Sprintf(get, "mine"))
+	if line, err := readHTTP(theirs); err != nil || !strings.Contains(line, " 200 ") {
+		t.Errorf("GET of another host with the same cookie: answer is %q, %v", line, err)
+	}
 	up := s.dial()
 	up.write(fmt.Sprintf(post, "mine") + "!!!!")
 	up.gone() // what is no base64 ends the POST alone
