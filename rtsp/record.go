@@ -36,14 +36,22 @@ func (q *request) record() (*wire.Response, error) {
 		return nil, refuse(400, "%v", err)
 	}
 	ses.pub.Store(pub)
-	ses.mu.Lock()
-	defer ses.mu.Unlock()
-	if ses.ended { // its end has closed the publisher before, or does not know of this one
+	if !ses.recorded() { // its end has closed the publisher before, or does not know of this one
 		pub.Close()
 		return nil, refuse(454, "the session has ended")
 	}
-	ses.state, ses.report = recording, time.Now().Add(reportEvery/2)
 	return &wire.Response{Status: 200}, nil
+}
+
+// recorded notes that the session records; false when it has ended.
+func (ses *session) recorded() bool {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	if ses.ended {
+		return false
+	}
+	ses.state, ses.report = recording, time.Now().Add(reportEvery/2)
+	return true
 }
 
 // publish takes a publisher's packet. What is wrong with a packet concerns it alone.

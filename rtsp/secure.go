@@ -123,9 +123,10 @@ func (l *secureListener) times() (ts [2]time.Time) {
 }
 
 func (l *secureListener) isChanged() bool {
+	ts := l.times()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.times() != l.changed
+	return ts != l.changed
 }
 
 // load reads the files.
