@@ -71,7 +71,7 @@ func (c *conn) begin(ctx context.Context, secure *secureListener) {
 	if secure != nil {
 		t, err := secure.handshake(ctx, c.nc, c.srv.settings().HeaderTimeout)
 		if err != nil {
-			c.log().Info("connection refused", "err", err)
+			c.srv.complaints.about(c.remote, "", "connection refused", err)
 			return
 		}
 		stream, c.secure = t, true
@@ -98,7 +98,7 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 		var fault *wire.Error
 		switch {
 		case errors.As(err, &fault):
-			c.complain(c.log(), fault)
+			c.complain("", fault)
 			c.sendRefusal(fault)
 			if fault.Fatal {
 				return
@@ -142,7 +142,7 @@ func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
 	if err != nil {
 		r := asRefusal(err)
 		if !r.usual {
-			c.complain(q.log(), r)
+			c.complain(q.stream(), r)
 		}
 		a = r.response()
 	}
@@ -153,10 +153,10 @@ func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
 }
 
 // complain logs why a request was refused, but not the same again and again.
-func (c *conn) complain(log *slog.Logger, why error) {
-	if text := why.Error(); text != c.complaint {
+func (c *conn) complain(stream string, why error) {
+	if text := shorten(why.Error()); text != c.complaint {
 		c.complaint = text
-		log.Info("request refused", "err", why)
+		c.srv.complaints.about(c.remote, stream, "request refused", why)
 	}
 }
 
@@ -228,11 +228,11 @@ func (c *conn) tick(now time.Time) {
 	since := func(t *atomic.Int64) time.Duration { return now.Sub(time.Unix(0, t.Load())) }
 	switch {
 	case c.began.Load() != 0 && since(&c.began) > set.HeaderTimeout:
-		c.log().Info("connection closed", "err", "a message was not ended within rtsp.header_timeout")
+		c.srv.complaints.about(c.remote, "", "connection closed", errSlow)
 	case c.posting.Load(): // its GET knows
 		return
 	case c.halved.Load() && since(&c.heard) > set.HeaderTimeout:
-		c.log().Info("connection closed", "err", "the tunnel's POST has not come within rtsp.header_timeout")
+		c.srv.complaints.about(c.remote, "", "connection closed", errNoPost)
 	case c.useless.Load() && len(c.attached()) == 0:
 	case since(&c.heard) > set.SessionTimeout && len(c.attached()) == 0:
 		c.log().Debug("connection closed", "err", "nothing is done over it")

@@ -9,6 +9,8 @@ import (
 var (
 	errServerEnds     = errors.New("the server ends")
 	errTooMany        = errors.New("rtsp.max_connections are open")
+	errSlow           = errors.New("a message was not ended within rtsp.header_timeout")
+	errNoPost         = errors.New("the tunnel's POST has not come within rtsp.header_timeout")
 	errTooManyAddress = errors.New("rtsp.max_per_address connections of this address are open")
 )
 

@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,13 +28,12 @@ type request struct {
 	ses  *session // of its Session header, or that it has begun; else nil
 }
 
-// log returns the connection's log with what is known of the request.
-func (q *request) log() *slog.Logger {
-	l := q.conn.log()
-	if q.url != nil && q.url.Path != "" {
-		l = l.With("stream", q.url.Path)
+// stream returns what the request is about as far as it is known, for the log.
+func (q *request) stream() string {
+	if q.url == nil {
+		return ""
 	}
-	return l
+	return q.url.Path
 }
 
 // serve returns the answer; nil when it was sent already.

@@ -35,15 +35,16 @@ const (
 
 // Server serves RTSP: players read the hub's streams, encoders publish theirs.
 type Server struct {
-	set      atomic.Pointer[settings]
-	hub      *media.Hub
-	log      *slog.Logger
-	sender   *delivery.Sender
-	ready    chan struct{} // closed when it listens
-	data     string        // folder of the self-signed certificate
-	over     chan *session // whose player has ended by itself; when full, the sweep finds them within a second
-	ports    *ports
-	versions *versions
+	set        atomic.Pointer[settings]
+	hub        *media.Hub
+	log        *slog.Logger
+	sender     *delivery.Sender
+	ready      chan struct{} // closed when it listens
+	data       string        // folder of the self-signed certificate
+	over       chan *session // whose player has ended by itself; when full, the sweep finds them within a second
+	complaints *complaints
+	ports      *ports
+	versions   *versions
 
 	mu        sync.Mutex // guards the fields below
 	users     *auth.Users
@@ -72,8 +73,8 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 	log = log.With("part", "rtsp")
 	s := &Server{
 		hub: hub, log: log, users: users, data: data, ready: make(chan struct{}), over: make(chan *session, 64),
-		sender: delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
-		ports:  newPorts(), versions: newVersions(),
+		sender:     delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
+		complaints: newComplaints(log), ports: newPorts(), versions: newVersions(),
 		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]usage),
 		sessions: make(map[string]*session), tunnels: make(map[tunnelKey]*tunnel),
 	}
@@ -203,7 +204,7 @@ func (s *Server) accept(ctx context.Context, g *errgroup.Group, l net.Listener, 
 		}
 		c, err := s.admit(nc)
 		if err != nil {
-			s.log.Info("connection refused", "remote", nc.RemoteAddr().String(), "err", err)
+			s.complaints.about(addrPort(nc.RemoteAddr()), "", "connection refused", err)
 			nc.Close()
 			continue
 		}
@@ -228,6 +229,7 @@ func (s *Server) sweep(ctx context.Context) {
 			for _, c := range s.allConns() {
 				c.tick(now)
 			}
+			s.complaints.tick(now)
 		case ses := <-s.over:
 			ses.tick(time.Now())
 		case <-ctx.Done():

@@ -339,11 +339,22 @@ func (ses *session) end(why error) {
 		c.detach(ses)
 	}
 	ses.srv.leave(ses, t)
-	if why == nil {
-		ses.log().Info("session ended")
-	} else {
-		ses.log().Info("session ended", "err", why)
+	ses.tell(why)
+}
+
+// tell logs the end of a session. One that never played or recorded concerns nobody, and could be made without end.
+func (ses *session) tell(why error) {
+	ses.mu.Lock()
+	level := slog.LevelInfo
+	if ses.began.IsZero() && ses.pub.Load() == nil {
+		level = slog.LevelDebug
 	}
+	ses.mu.Unlock()
+	var args []any
+	if why != nil {
+		args = []any{"err", why}
+	}
+	ses.log().Log(context.Background(), level, "session ended", args...)
 }
 
 // playerNow returns the player, or nil before the first PLAY.

@@ -76,7 +76,7 @@ func httpAnswer(m *wire.Request, status int) *wire.Response {
 }
 
 func (c *conn) refuseHTTP(m *wire.Request, status int, text string) {
-	c.log().Info("request refused", "err", text)
+	c.srv.complaints.about(c.remote, "", "request refused", errors.New(text))
 	a := httpAnswer(m, status)
 	if status == 405 {
 		a.Header.Add("Allow", "GET, POST")
