@@ -89,9 +89,12 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 	}
 	if granted != 0 {
 		s.line(p)
-		s.send(p, Attached{Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), Paths: s.ways(s.all())})
+		from := s.first(p, m)
+		s.send(p, Attached{
+			Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), From: from, Paths: s.ways(s.all()),
+		})
 		p.hello.version = s.paths
-		s.catchUp(p, granted, m)
+		s.catchUp(p, granted, m, from)
 		s.idle = time.Time{}
 	}
 	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
@@ -133,7 +136,7 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	if m.Resume {
 		reserve = 0
 	}
-	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries) || s.rootless(i) {
+	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries, !m.Resume) || s.rootless(i) {
 		return 0
 	}
 	return RefusedFull
@@ -185,15 +188,30 @@ func (s *Swarm) dismiss(p *peer, mask uint64) {
 	}
 }
 
-// catchUp queues what a new child lacks of its stripes.
-func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach) {
-	from := s.win.end()
-	if key, ok := s.win.lastKey(); ok {
-		from = key
-	}
+// first returns where a child begins: where it was, else with the last key chunk. Where the upload does not carry much
+// more than the channel it would lag for long; it begins with the next key chunk if that is nearer.
+func (s *Swarm) first(p *peer, m *Attach) uint64 {
 	if m.Resume && m.Have.Base >= s.win.low && m.Have.Base <= s.win.end() {
-		from = m.Have.Base
+		return m.Have.Base
 	}
+	key, ok := s.win.lastKey()
+	if !ok {
+		return s.win.end()
+	}
+	if before, ok := s.win.keyBefore(key); ok && !m.Resume && s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down)) {
+		group, age := s.win.at(key).wall.Sub(s.win.at(before).wall), s.now.Sub(s.win.at(key).arrived)
+		if age > group/2 && age < group {
+			return s.win.end()
+		}
+	}
+	return key
+}
+
+// thinPace is how many times its rate a newcomer must be sent for it to catch up soon.
+const thinPace = 1.5
+
+// catchUp queues what a new child lacks of its stripes.
+func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
 	keep := p.backlog[:0]
 	for _, q := range p.backlog { // of its other stripes
 		if mask&(1<<(q%uint64(s.k))) == 0 {
@@ -213,7 +231,7 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach) {
 // pace returns the bytes a second at which a child is caught up: four stripes' rate, or twice that of its own when
 // these are more, but no more than the upload that is left.
 func (s *Swarm) pace(p *peer) float64 {
-	stripe := float64(max(s.slotRate(), 64_000)) / 8 / float64(s.k)
+	stripe := s.stripeRate()
 	own := bits.OnesCount64(p.down)
 	want := stripe * float64(max(4, 2*own))
 	least := 1.1 * stripe * float64(own)
@@ -233,6 +251,9 @@ func (s *Swarm) pace(p *peer) float64 {
 	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
 	return max(least, min(want, left/float64(max(1, behind))))
 }
+
+// stripeRate returns the bytes a second of a stripe.
+func (s *Swarm) stripeRate() float64 { return float64(max(s.slotRate(), 64_000)) / 8 / float64(s.k) }
 
 // drain pushes of a child's backlog what its pace allows.
 func (s *Swarm) drain(p *peer) {

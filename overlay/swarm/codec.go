@@ -153,6 +153,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.uint(3, m.Head)
 			e.paths(4, m.Paths)
 			e.uint(5, m.Number)
+			e.uint(6, m.From)
 		})
 	case Refused:
 		e.message(kindRefused, func(e *encoder) {

@@ -32,7 +32,7 @@ func messages() []Message {
 		Describe{Epoch: 7},
 		Description{Descriptor: []byte("signed")},
 		Attach{Epoch: 1 << 40, Stripes: 1 << 63, Resume: true, Tries: 2, Number: 9, Have: testHave, Self: testMember},
-		Attached{Epoch: 3, Number: 9, Stripes: 7, Head: 4711, Paths: testPaths},
+		Attached{Epoch: 3, Number: 9, Stripes: 7, Head: 4711, From: 4700, Paths: testPaths},
 		Refused{Reason: RefusedFull, Number: 9, Stripes: 8, Retry: 1500, Members: []Member{testMember}},
 		Detach{Stripes: 3, After: 500, Members: []Member{testMember}},
 		Leave{After: 500, Backups: []Member{testMember}},

@@ -66,6 +66,8 @@ func (d *decoder) attached(b []byte) (m Attached) {
 			m.Stripes = f.n
 		case 3:
 			m.Head = f.n
+		case 6:
+			m.From = f.n
 		case 4:
 			m.Paths = d.paths(m.Paths, f.b)
 		case 5:

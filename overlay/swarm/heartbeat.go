@@ -93,12 +93,9 @@ func (s *Swarm) news(p *peer) bool {
 	if p.seeks == 0 || s.now.Sub(p.sought) > suspectAfter || s.now.Before(p.newsAt) {
 		return false
 	}
-	room, leaves := s.open(p)
-	if (room|leaves)&p.seeks&^p.hello.room == 0 {
-		return false
-	}
 	p.newsAt = s.now.Add(minWait)
-	return true
+	room, leaves := s.open(p)
+	return (room|leaves)&p.seeks&^p.hello.room != 0
 }
 
 // heartbeat takes in a heartbeat.

@@ -174,7 +174,10 @@ func (s *Swarm) promises(p *peer) bool {
 // warm counts the linked peers that forward each stripe, beside its parent: those that could take over. It sets thin to
 // the mask of the stripes that have too few.
 func (s *Swarm) warm() {
-	s.ready, s.thin = make([]int, s.k), 0
+	s.ready, s.thin, s.site = make([]int, s.k), 0, false
+	for _, p := range s.order {
+		s.site = s.site || p.local && p.link == linked
+	}
 	if s.owner() || s.size < fewMembers {
 		return
 	}

@@ -94,6 +94,7 @@ type Attached struct {
 	Number  uint64 // of the Attach
 	Stripes uint64 // of the Attach, those granted; for others a Refused follows
 	Head    uint64 // highest sequence number held plus one: what is pushed below it is there to catch up
+	From    uint64 // the first sequence number that is pushed
 	Paths   []Path
 }
 

@@ -23,6 +23,7 @@ type stripe struct {
 	last   time.Time     // when a chunk came from the parent
 	every  time.Duration // between its chunks, smoothed
 	top    uint64        // after the highest one that came from the parent
+	from   uint64        // the first one that the parent sent
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
 	dead   bool          // the parent has stopped bringing it, and another is looked for
@@ -139,7 +140,7 @@ func (s *Swarm) attend(i int) *peer {
 // once.
 func (s *Swarm) fromSite(i int) *peer {
 	st := &s.stripes[i]
-	if s.siteFirst(st.parent) || s.now.Sub(st.since) < siteAfter {
+	if !s.site || s.siteFirst(st.parent) || s.now.Sub(st.since) < siteAfter {
 		return nil
 	}
 	if p := s.choose(i, st.parent); p != nil && s.siteFirst(p) {
@@ -183,7 +184,7 @@ func (s *Swarm) better(i int) *peer {
 		return nil
 	}
 	p := s.choose(i, st.parent)
-	if p == nil {
+	if p == nil || st.parent.local && !p.local {
 		return nil
 	}
 	now, then := s.cost(st.parent, i), s.cost(p, i)
@@ -327,7 +328,7 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 	case !r.rooted && p.depth != 0:
 		c += time.Second
 	}
-	if s.siteFirst(p) {
+	if s.siteFirst(p) || p.local && s.stripes[i].parent == nil {
 		return c / 1000 // whatever its delay
 	}
 	return c + spread*time.Duration(bits.OnesCount64((p.up|p.asked|p.fresh)&^(1<<i)))
@@ -393,6 +394,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
 		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
+		st.from = min(m.From, m.Head)
 		st.seen, st.got, st.judged = 0, 0, s.now
 		p.up |= bit
 		p.asked &^= bit

@@ -37,13 +37,18 @@ func (s *Swarm) play() {
 
 // begin finds the chunk to begin with.
 func (s *Swarm) begin() bool {
+	var from uint64
 	for i := range s.stripes { // a channel in part is of no use
-		if st := &s.stripes[i]; st.parent == nil && st.heir == nil {
+		st := &s.stripes[i]
+		if st.parent == nil && st.heir == nil {
 			return false
+		}
+		if st.parent != nil {
+			from = max(from, st.from)
 		}
 	}
 	q, ok := s.win.lastKey()
-	if !ok {
+	if !ok || q < from { // some parents begin later
 		return false
 	}
 	s.begun, s.next, s.caught = true, q, false

@@ -205,6 +205,11 @@ func (s *Swarm) relieve() {
 	if s.size < smallSwarm || s.short() {
 		return
 	}
+	if s.now.Sub(s.moved) < rootsApart {
+		return
+	}
+	var victim *peer
+	var mask uint64
 	for i := range s.stripes {
 		if s.filled(i) <= s.sources() {
 			continue
@@ -213,10 +218,14 @@ func (s *Swarm) relieve() {
 		if p == nil {
 			p = s.last(i)
 		}
-		if p != nil && p.moving == 0 && s.now.Sub(s.moved) >= rootsApart {
-			s.moved = s.now
-			s.shed(p, 1<<i)
+		if p != nil && p.moving == 0 && (victim == nil || victim == p) {
+			victim = p
+			mask |= 1 << i
 		}
+	}
+	if victim != nil {
+		s.moved = s.now
+		s.shed(victim, mask)
 	}
 }
 

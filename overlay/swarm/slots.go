@@ -129,7 +129,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if !s.owner() && !s.rooted(i) {
 			continue
 		}
-		if free && s.offers(p, i, 0) || s.rootless(i) {
+		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) {
 			room |= bit
 		}
 		if s.leaf(i) != nil && s.homes()&bit != 0 {
@@ -140,7 +140,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 }
 
 // offers tells whether a stripe has room for a peer, given that there is a slot.
-func (s *Swarm) offers(p *peer, i, tries int) bool {
+func (s *Swarm) offers(p *peer, i, tries int, newcomer bool) bool {
 	bit := uint64(1) << i
 	if !s.owner() {
 		return s.homes()&bit != 0 && s.filled(i) < s.width()
@@ -151,6 +151,8 @@ func (s *Swarm) offers(p *peer, i, tries int) bool {
 		return false
 	case s.size < smallSwarm, tries >= relentAfter:
 		return true
+	case newcomer && s.slots() >= 2*s.k:
+		return true // it shall see something at once, and finds others later: see relieve
 	case s.short():
 		return n < s.width()
 	case n >= s.sources():

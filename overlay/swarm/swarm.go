@@ -157,6 +157,7 @@ type Swarm struct {
 	samples    int
 	optimizeAt time.Time // a better parent is looked for
 	ready      []int     // peers that could take over, by stripe
+	site       bool      // a peer of the own site is linked
 	thin       uint64    // mask of the stripes that have too few
 	linksAt    time.Time // links is to be called
 	sought     time.Time // members were asked for

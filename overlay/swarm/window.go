@@ -92,6 +92,17 @@ func (w *window) lastKey() (seq uint64, ok bool) {
 	return 0, false
 }
 
+// keyBefore returns the key chunk held before another.
+func (w *window) keyBefore(seq uint64) (uint64, bool) {
+	for q := seq; q > w.low; {
+		q--
+		if c := w.at(q); c != nil && c.held && c.key {
+			return q, true
+		}
+	}
+	return 0, false
+}
+
 // nextHeld returns the first chunk held from seq on; key asks for one that players can start with.
 func (w *window) nextHeld(seq uint64, key bool) (uint64, bool) {
 	for q := max(seq, w.low); q < w.end(); q++ {
