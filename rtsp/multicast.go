@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -32,6 +33,7 @@ type groups struct {
 	set    conf.Multicast
 	sender *delivery.Sender
 	pair   *pair // nil: no multicast
+	ears   *ears // nil likewise
 
 	mu  sync.Mutex // guards the field below
 	all map[*media.Stream]*group
@@ -51,12 +53,14 @@ type group struct {
 
 // share is what one session has of a group.
 type share struct {
-	g     *group
-	ended func(error)
+	g      *group
+	client netip.Addr
+	ended  func(error)
+	touch  func() // when a sign of life has come
 }
 
 // openGroups opens the sockets to send from; without a configured network there are none.
-func openGroups(set conf.Multicast, sender *delivery.Sender) (*groups, error) {
+func openGroups(set conf.Multicast, sender *delivery.Sender, log *slog.Logger) (*groups, error) {
 	gs := &groups{set: set, sender: sender, all: make(map[*media.Stream]*group)}
 	if !set.Groups.IsValid() {
 		return gs, nil
@@ -76,6 +80,9 @@ func openGroups(set conf.Multicast, sender *delivery.Sender) (*groups, error) {
 		}
 	}
 	gs.pair = p
+	if gs.ears, err = openEars(set); err != nil { // there may be no network yet
+		log.Warn("reports of multicast players are not heard", "err", err)
+	}
 	return gs, nil
 }
 
@@ -111,6 +118,7 @@ func aim(c *net.UDPConn, set conf.Multicast) error {
 func (gs *groups) close() {
 	if gs.pair != nil {
 		gs.pair.close()
+		gs.ears.close()
 	}
 }
 
@@ -126,6 +134,7 @@ func (gs *groups) of(st *media.Stream) *group {
 	for s, g := range gs.all {
 		if isDone(s.Done()) {
 			delete(gs.all, s)
+			gs.ears.leave(g.addr)
 			continue
 		}
 		taken[g.addr] = true
@@ -140,6 +149,7 @@ func (gs *groups) of(st *media.Stream) *group {
 		if a := addrOf(gs.set.Groups.Prefix, n); !taken[a] {
 			g := &group{of: gs, stream: st, addr: a, turn: make(chan struct{}, 1), players: make(map[*share]struct{})}
 			gs.all[st] = g
+			gs.ears.join(a)
 			return g
 		}
 		n++

@@ -63,7 +63,7 @@ func (ses *session) newPlayer() sending {
 	ses.mu.Unlock()
 	var player sending
 	if g != nil {
-		player = &share{g: g, ended: ses.playerEnded}
+		player = &share{g: g, client: ses.remote.Addr(), ended: ses.playerEnded, touch: ses.touch}
 	} else {
 		player = ses.srv.sender.Player(o)
 	}

@@ -130,7 +130,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer sk.close()
-	gs, err := openGroups(cfg.Multicast, s.sender)
+	gs, err := openGroups(cfg.Multicast, s.sender, s.log)
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,9 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { s.receive(p.rtp, false); return nil })
 		g.Go(func() error { s.receive(p.rtcp, true); return nil })
 	}
+	for _, c := range gs.listeners() {
+		g.Go(func() error { gs.hear(c); return nil })
+	}
 	g.Go(func() error { s.sweep(ctx); return nil })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -170,6 +173,7 @@ func (s *Server) Run(ctx context.Context) error {
 		<-sent
 		s.hangUp()
 		sk.close()
+		gs.close()
 		return nil
 	})
 	return g.Wait()
