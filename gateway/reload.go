@@ -71,6 +71,9 @@ func (r *reloader) reload(asked bool) {
 		r.log.Error("configuration is not taken over", "file", r.file, "err", err)
 		return
 	}
+	if len(b) == 0 && !asked && r.file != "" {
+		return // emptied to be written, most likely: the defaults would end what runs
+	}
 	if bytes.Equal(b, r.text) {
 		if asked {
 			r.log.Info("configuration has not changed", "file", r.file)

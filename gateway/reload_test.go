@@ -168,6 +168,25 @@ func TestReloadOnChange(t *testing.T) {
 	r.changed("users", "streams.a")
 }
 
+// TestReloadOfAnEmptyFile waits for what an editor is about to write, and believes a signal.
+func TestReloadOfAnEmptyFile(t *testing.T) {
+	r := newReloading(t, "log: {level: warn}\n")
+	r.write("")
+	r.write("log: {level: error}\n")
+	r.wait(t, "configuration taken over")
+	r.changed("log.level")
+	r.write("")
+	rl := &reloader{file: r.file, text: []byte("log: {level: error}\n"), running: r.got, log: slog.New(slog.NewTextHandler(r.journal, nil))}
+	rl.apply = func(conf.Config, []string) error {
+		t.Error("an empty file was taken over by itself")
+		return nil
+	}
+	rl.reload(false)
+	r.hup <- os.Interrupt
+	r.wait(t, "configuration taken over")
+	r.changed("log.level")
+}
+
 // TestReloadOfFaults changes nothing when there is a fault, logs each once, and goes on with the next file.
 func TestReloadOfFaults(t *testing.T) {
 	r := newReloading(t, "log: {level: warn}\n")
