@@ -199,8 +199,10 @@ func (a *Audit) report(b []byte, now time.Time) {
 	if d := now.Sub(wall); d < -reportSlack || d > reportSlack {
 		a.fault("sender report's clock is %v behind", d)
 	}
+	// Its timestamp is of now, however long ago the newest packet came.
 	ticks := int32(binary.BigEndian.Uint32(b[16:]) - a.ts)
-	if d := time.Duration(ticks) * time.Second / time.Duration(max(a.rate, 1)); d < -reportSlack || d > reportSlack {
-		a.fault("sender report's timestamp is %v from the newest packet's", d)
+	d := time.Duration(ticks)*time.Second/time.Duration(max(a.rate, 1)) - now.Sub(a.s.Last)
+	if d < -reportSlack || d > reportSlack {
+		a.fault("sender report's timestamp is %v from what the newest packet's would be now", d)
 	}
 }
