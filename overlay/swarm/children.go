@@ -70,7 +70,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			why = 0
 			spare--
 		}
-		if why == RefusedFull && m.Resume && m.Tries >= swapAfter && s.swap(p, i) {
+		if why == RefusedFull && m.Resume && m.Tries >= swapAfter && (s.swap(p, i) || s.depose(p, i)) {
 			why = 0
 		}
 		if why != 0 {
@@ -136,7 +136,7 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	if m.Resume {
 		reserve = 0
 	}
-	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries, !m.Resume) || s.rootless(i) {
+	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries, !m.Resume) || s.rootless(i) && !s.deposed(p) {
 		return 0
 	}
 	return RefusedFull

@@ -16,7 +16,7 @@ func (s *Swarm) describe(epoch uint64, k int) {
 	s.win = window{}
 	s.begun, s.next, s.resume, s.caught = false, 0, 0, false
 	s.lag, s.hist = estimate{}, histogram{}
-	s.supply = make([]int, s.k)
+	s.supply, s.complaints = make([]int, s.k), make([][]complaint, s.k)
 	if s.owner() {
 		s.count()
 	}

@@ -26,6 +26,7 @@ type stripe struct {
 	from   uint64        // the first one that the parent sent
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
+	wanted time.Time     // since when a parent is looked for; zero: it is not
 	dead   bool          // the parent has stopped bringing it, and another is looked for
 	way    uint64        // which of the changes of ways was the last of this one
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
@@ -122,10 +123,17 @@ func (s *Swarm) attend(i int) *peer {
 			s.linksAt = s.now // others may have to be dialled
 		}
 	default:
-		st.dead = false
+		st.dead, st.wanted = false, time.Time{}
 		return s.better(i)
 	}
-	if p := s.choose(i, st.parent); p != nil || st.parent == nil {
+	if st.wanted.IsZero() {
+		st.wanted = s.now
+	}
+	p := s.choose(i, st.parent)
+	if p == nil {
+		p = s.lastResort(i)
+	}
+	if p != nil || st.parent == nil {
 		return p
 	}
 	if quiet := later(st.last, st.since, st.again).Add(againAfter); s.now.Before(quiet) || !st.ends.IsZero() || !s.usable(st.parent) {
@@ -134,6 +142,22 @@ func (s *Swarm) attend(i int) *peer {
 	}
 	st.again = s.now
 	return st.parent // nobody else has it: perhaps it does not know that it is the parent
+}
+
+// lastResort returns the owner when nobody else has had room for a stripe for a while: perhaps the one to whom the owner
+// gives it does not pass it on.
+func (s *Swarm) lastResort(i int) *peer {
+	st := &s.stripes[i]
+	if at := st.wanted.Add(againAfter); s.now.Before(at) {
+		s.at(at)
+		return nil
+	}
+	p := s.peers[s.cfg.Owner]
+	if p == nil || p == st.parent || !s.usable(p) || p.refused&(1<<i) != 0 && s.now.Before(p.until) {
+		return nil
+	}
+	st.tries = max(st.tries, swapAfter)
+	return p
 }
 
 // fromSite returns a member of the own site that brings a stripe which now comes from elsewhere: a site fetches a channel
@@ -151,6 +175,22 @@ func (s *Swarm) fromSite(i int) *peer {
 
 // siteAfter is how long a stripe stays with a parent at least before it is had from the own site.
 const siteAfter = time.Second
+
+// fails tells whether a parent has brought too little of a stripe since this was asked last.
+func (s *Swarm) fails(st *stripe) bool {
+	if s.now.Sub(st.judged) < settleAfter || st.seen < judgeChunks {
+		return false
+	}
+	bad := float64(st.got) < delivers*float64(st.seen)
+	st.seen, st.got, st.judged = 0, 0, s.now
+	return bad
+}
+
+// A parent is judged by so many chunks at least, and shall bring this part of them.
+const (
+	judgeChunks = 20
+	delivers    = 0.98
+)
 
 // rather returns a peer that has the stripe, when the one that was asked is only looking for it, too.
 func (s *Swarm) rather(i int) *peer {
@@ -186,6 +226,10 @@ func (s *Swarm) better(i int) *peer {
 	p := s.choose(i, st.parent)
 	if p == nil || st.parent.local && !p.local {
 		return nil
+	}
+	if s.fails(st) {
+		s.refuse(st.parent, 1<<i, settleAfter)
+		return p
 	}
 	now, then := s.cost(st.parent, i), s.cost(p, i)
 	if float64(then) > (1-better)*float64(now) || now-then < leastGain {

@@ -29,6 +29,7 @@ func (s *Swarm) play() {
 				return
 			}
 		}
+		s.stripes[s.next%uint64(s.k)].seen++
 		s.do(Release{s.epoch, s.next})
 		s.stats.Released++
 		s.next++

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -171,6 +172,9 @@ func (s *Swarm) root(p *peer, i int) bool {
 	if s.size < fewMembers {
 		return true
 	}
+	if s.deposed(p) {
+		return false
+	}
 	each := max(1, (s.k*s.sources()+s.givers-1)/max(1, s.givers))
 	return bits.OnesCount64(p.down&^p.moving|bit) <= each && p.slots/max(1, bits.OnesCount64(p.home)) >= rootWidth
 }
@@ -272,6 +276,47 @@ func (s *Swarm) swap(p *peer, i int) bool {
 	s.moved = s.now
 	s.shed(victim, 1<<most)
 	return true
+}
+
+// complaint is that a member finds nobody who gives it a stripe.
+type complaint struct {
+	by *peer
+	at time.Time
+}
+
+const (
+	complaints   = 3               // members who find nobody for a stripe, within
+	complainFor  = 3 * time.Second // show that the owner's child does not pass it on
+	deposedFor   = time.Minute     // it is not given one again
+	complainMost = 64              // remembered for a stripe
+)
+
+// depose takes, at the owner, a stripe from a child that does not pass it on, and has another take it.
+func (s *Swarm) depose(p *peer, i int) bool {
+	if !s.owner() || s.size < fewMembers {
+		return false
+	}
+	cs := slices.DeleteFunc(s.complaints[i], func(c complaint) bool { return c.by == p || s.now.Sub(c.at) > complainFor })
+	if len(cs) < complainMost {
+		cs = append(cs, complaint{p, s.now})
+	}
+	s.complaints[i] = cs
+	if len(cs) < complaints || !p.contributes(1<<i) || s.deposed(p) || s.now.Sub(s.moved) < rootsApart {
+		return false
+	}
+	for _, q := range s.kids {
+		if s.counted(q)&(1<<i) != 0 {
+			q.deposedAt = s.now
+			s.shed(q, 1<<i)
+		}
+	}
+	s.complaints[i], s.moved = nil, s.now
+	return true
+}
+
+// deposed tells whether a stripe was taken from a peer lately.
+func (s *Swarm) deposed(p *peer) bool {
+	return !p.deposedAt.IsZero() && s.now.Sub(p.deposedAt) < deposedFor
 }
 
 // rootsApart is the least time between changes of the owner's children, each of whom is sent what it lacks.

@@ -179,9 +179,10 @@ type Swarm struct {
 	mustWait    bool          // by the owner's plan
 	roster      map[ID]*entry // of the owner
 	surveyed    time.Time
-	supply      []int // slots by stripe, in units of 1/supplyUnit
-	offered     int   // slots of all, the owner's included
-	rated       int   // bits a second, for slots
+	complaints  [][]complaint // by stripe
+	supply      []int         // slots by stripe, in units of 1/supplyUnit
+	offered     int           // slots of all, the owner's included
+	rated       int           // bits a second, for slots
 
 	upload int
 	capped int       // slots, since queues have grown; 0: as many as upload allows
