@@ -19,9 +19,9 @@ const (
 	// publishAfter is how long players wait for the first chunk before they are told the tracks, which suffices for
 	// them when the stream pauses.
 	publishAfter = 1500 * time.Millisecond
-	// refusedFor is how long all must have refused before players are told so. An owner that is asked to wait for
-	// capacity is believed at once.
-	refusedFor = 3 * time.Second
+	// refusedFor is how long all must have refused before players are told so: others who join at the same moment serve
+	// soon. An owner that says that capacity lacks is believed at once.
+	refusedFor = 5 * time.Second
 	// orphanFor is how long players wait for a channel that nobody brings any more: time for its owner to start anew.
 	orphanFor = 60 * time.Second
 )
@@ -249,7 +249,7 @@ func (ch *channel) refusal(why swarm.Reason) error {
 	switch why {
 	case swarm.RefusedCapacity, swarm.RefusedFull:
 		return fmt.Errorf("%s: %w: %s", name, media.ErrNotEnoughBandwidth, why)
-	case swarm.RefusedUnknown, swarm.RefusedNotAllowed:
+	case swarm.RefusedNotAllowed:
 		return fmt.Errorf("%s: %w: %s", name, media.ErrNotFound, why)
 	}
 	return fmt.Errorf("%s cannot be had: %s", name, why)

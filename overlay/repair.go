@@ -23,6 +23,8 @@ const (
 const (
 	// maxWants bounds the bytes of requests that wait. What is asked for is wanted within a second or never.
 	maxWants = 64 << 10
+	// repairLane is the lane of repair streams, beside those of push streams.
+	repairLane = maxLanes
 	// repairAgain is the wait after a repair stream has failed.
 	repairAgain = 500 * time.Millisecond
 )
@@ -62,7 +64,7 @@ func (r *repair) run(ctx context.Context) {
 
 // converse asks on one stream and reads the answers.
 func (r *repair) converse(ctx context.Context) error {
-	s, err := r.n.host.Open(ctx, r.peer, p2p.Repair)
+	s, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,6 +86,17 @@ func (r *repair) converse(ctx context.Context) error {
 		}
 	})
 	return g.Wait()
+}
+
+// open opens a repair stream: over QUIC on a connection of its own, where it does not wait for what the others have lost.
+func (r *repair) open(ctx context.Context) (*p2p.Stream, error) {
+	if l := r.n.link(r.peer); l != nil && l.stream.QUIC() && !l.stream.Local() && !l.single.Load() {
+		if s, err := r.n.host.OpenLane(ctx, r.peer, p2p.Repair, repairLane); err == nil {
+			return s, nil
+		}
+		l.single.Store(true)
+	}
+	return r.n.host.Open(ctx, r.peer, p2p.Repair)
 }
 
 // answered takes an answer.

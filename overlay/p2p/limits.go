@@ -19,8 +19,8 @@ const (
 	maxStreams = 32 << 10
 	// maxConns bounds the connections of all peers; each costs about 100 KB.
 	maxConns = 2048
-	// maxPeerConns bounds the connections of one peer. More than one is normal for a while when both dial at once.
-	maxPeerConns = 16
+	// maxPeerConns bounds the connections of one peer: nine lanes each way, and one or two that libp2p has by itself.
+	maxPeerConns = 32
 	// maxAddressConns bounds the connections from one IPv4 address or IPv6 /56, behind which many gateways may be.
 	// libp2p allows 8.
 	maxAddressConns = 256
