@@ -144,11 +144,14 @@ func (s *Swarm) attend(i int) *peer {
 	return st.parent // nobody else has it: perhaps it does not know that it is the parent
 }
 
+// lastAfter is for how long others are looked for: to ask the owner earlier makes a thin line of it thinner.
+const lastAfter = 3 * time.Second
+
 // lastResort returns the owner when nobody else has had room for a stripe for a while: perhaps the one to whom the owner
 // gives it does not pass it on.
 func (s *Swarm) lastResort(i int) *peer {
 	st := &s.stripes[i]
-	if at := st.wanted.Add(againAfter); s.now.Before(at) {
+	if at := st.wanted.Add(lastAfter); s.now.Before(at) {
 		s.at(at)
 		return nil
 	}
@@ -156,7 +159,6 @@ func (s *Swarm) lastResort(i int) *peer {
 	if p == nil || p == st.parent || !s.usable(p) || p.refused&(1<<i) != 0 && s.now.Before(p.until) {
 		return nil
 	}
-	st.tries = max(st.tries, swapAfter)
 	return p
 }
 
@@ -227,7 +229,7 @@ func (s *Swarm) better(i int) *peer {
 	if p == nil || st.parent.local && !p.local {
 		return nil
 	}
-	if s.fails(st) {
+	if st.parent.id != s.cfg.Owner && s.fails(st) {
 		s.refuse(st.parent, 1<<i, settleAfter)
 		return p
 	}
@@ -403,6 +405,9 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 		}
 	}
 	s.at(s.now.Add(patience))
+	if p.id == s.cfg.Owner && s.begun {
+		tries = max(tries, swapAfter) // it is the last resort: a complaint
+	}
 	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Number: s.number, Self: s.self(p)}
 	if s.begun {
 		m.Have = s.win.have(s.next)

@@ -252,7 +252,7 @@ func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 // swap makes room for a member that finds no parent for a stripe, which this one gives to nobody, by moving a child of
 // the stripe that it gives to most.
 func (s *Swarm) swap(p *peer, i int) bool {
-	if s.filled(i) > 0 || s.homes()&(1<<i) == 0 || s.moves() >= max(1, s.slots()/4) {
+	if s.owner() || s.filled(i) > 0 || s.homes()&(1<<i) == 0 || s.moves() >= max(1, s.slots()/4) {
 		return false
 	}
 	var victim *peer
@@ -293,8 +293,8 @@ const (
 
 // depose takes, at the owner, a stripe from a child that does not pass it on, and has another take it.
 func (s *Swarm) depose(p *peer, i int) bool {
-	if !s.owner() || s.size < fewMembers {
-		return false
+	if !s.owner() || s.size < fewMembers || s.pressure() > maxQueue {
+		return false // when its own line is full, nobody else is to blame
 	}
 	cs := slices.DeleteFunc(s.complaints[i], func(c complaint) bool { return c.by == p || s.now.Sub(c.at) > complainFor })
 	if len(cs) < complainMost {
