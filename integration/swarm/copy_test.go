@@ -133,7 +133,7 @@ func relayed(t testing.TB, host [3]*netlab.Host) float64 {
 	cpu, bytes := g[1].Process().CPUTime(t), r.Tracks[0].Stats().Bytes
 	r.Plays(costWindow)
 	cpu, bytes = g[1].Process().CPUTime(t)-cpu, r.Tracks[0].Stats().Bytes-bytes
-	r.sound(t)
+	r.sound(t, c)
 	r.Stop()
 	c.stop()
 	for i := range g {

@@ -12,6 +12,9 @@ import (
 	"peergate/integration/netlab"
 )
 
+// longest is how long a player may see nothing on any machine while its gateway finds another way.
+const longest = 8 * time.Second
+
 // TestThirdKilled kills a third of the members at once. The others' players go on over their connections, ffmpeg among them.
 func TestThirdKilled(t *testing.T) {
 	t.Parallel()
@@ -40,15 +43,16 @@ func TestThirdKilled(t *testing.T) {
 	}
 	p95 := percentile(pauses, 0.95)
 	t.Logf("%d of %d members are killed: longest pauses of the others %v", len(victims), len(s.members()), pauses)
-	t.Log(&f)
+	f.watched(t)
 	s.sound()
 	for _, w := range watching {
 		if got := w.Pictures(); len(got) < frames {
 			t.Errorf("ffmpeg decoded %d pictures, want %d", len(got), frames)
 		}
 	}
-	atMost(t, "a player's longest pause, p95", p95, time.Second)
-	atMost(t, "late at 2 s", f.late2, 0.0005)
+	target(t, "a player's longest pause, p95", p95, time.Second)
+	atMost(t, "a player's longest pause", slices.Max(pauses), longest)
+	target(t, "late at 2 s", f.late2, 0.0005)
 }
 
 // TestThirdLeaves ends a third of the members as an operator does: they tell their children before, and nobody loses anything.
@@ -68,12 +72,14 @@ func TestThirdLeaves(t *testing.T) {
 			a.Stop()
 		})
 	})
-	t.Log(&f)
+	f.watched(t)
 	for _, a := range stay {
-		atMost(t, a.Name+"'s longest pause", a.reader.longestPause(), 500*time.Millisecond)
+		pause := a.reader.longestPause()
+		target(t, a.Name+"'s longest pause", pause, 500*time.Millisecond)
+		atMost(t, a.Name+"'s longest pause", pause, longest)
 	}
 	s.sound()
-	atMost(t, "late at 1 s", f.late1, 0)
+	target(t, "late at 1 s", f.late1, 0)
 }
 
 // split takes every n-th site out.
@@ -89,7 +95,7 @@ func split(sites []*site, n int) (out, rest []*site) {
 }
 
 // apart is how long a partition lasts, and together how long those who were cut off may take to be back.
-const apart, together = 6 * time.Second, 4 * time.Second
+const apart, together = 5 * time.Second, 4 * time.Second
 
 // TestPartition cuts a third of the members off from the owner and the others, and heals it. Their players wait and go on; the
 // others notice nothing.
@@ -112,19 +118,21 @@ func TestPartition(t *testing.T) {
 		s.wait(apart)
 		s.net.Heal()
 	})
-	t.Logf("of those not cut off: %v", &f)
+	f.watched(t)
 	for _, a := range s.members() {
 		pause, cut := a.reader.longestPause(), slices.Contains(off, a)
 		t.Logf("%s, cut off %v: longest pause %v", a.Name, cut, pause)
 		if cut {
-			atMost(t, a.Name+"'s pause", pause, apart+together)
+			target(t, a.Name+"'s pause", pause, apart+together)
+			atMost(t, a.Name+"'s pause", pause, apart+longest)
 		} else {
-			atMost(t, a.Name+"'s pause", pause, time.Second)
+			target(t, a.Name+"'s pause", pause, time.Second)
+			atMost(t, a.Name+"'s pause", pause, longest)
 		}
 	}
-	atMost(t, "late at 2 s of those not cut off", f.late2, 0.0005)
+	target(t, "late at 2 s of those not cut off", f.late2, 0.0005)
 	again := s.measure(apart, s.members(), nil)
-	t.Logf("after it is healed: %v", &again)
-	atMost(t, "late at 1 s after it is healed", again.late1, 0.0001)
+	again.watched(t)
+	target(t, "late at 1 s after it is healed", again.late1, 0.0001)
 	s.sound()
 }

@@ -201,7 +201,7 @@ func (s *stage) sound() {
 	s.t.Helper()
 	for _, a := range s.alive() {
 		if a.reader != nil {
-			a.reader.sound(s.t)
+			a.reader.sound(s.t, s.camera)
 		}
 	}
 	if load := s.net.Load(); load.Late > load.Packets/1000 {

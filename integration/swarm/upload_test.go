@@ -31,7 +31,7 @@ func TestZeroUpload(t *testing.T) {
 	}
 	from := s.camera.next()
 	f := s.measure(*window, s.members(), nil)
-	t.Log(&f)
+	f.watched(t)
 	payload := s.bytes(from, s.camera.next())
 	for i, a := range s.sites {
 		given := share(int(a.host.Access.Sent().Bytes-before[i]), payload)
@@ -41,7 +41,7 @@ func TestZeroUpload(t *testing.T) {
 		}
 	}
 	s.sound()
-	atMost(t, "late at 1 s", f.late1, 0.0001)
+	target(t, "late at 1 s", f.late1, 0.0001)
 }
 
 // TestLackOfUpload has more members than the whole swarm can serve: the last are told so, with RTSP's 453, and those who watch
@@ -70,9 +70,9 @@ func TestLackOfUpload(t *testing.T) {
 			}
 		})
 	})
-	t.Log(&f)
+	f.watched(t)
 	s.sound()
-	atMost(t, "late at 1 s of those who watch", f.late1, 0.0001)
+	target(t, "late at 1 s of those who watch", f.late1, 0.0001)
 }
 
 // TestOneFetchPerSite has three members behind one NAT: their site gets the channel about once.
@@ -85,10 +85,10 @@ func TestOneFetchPerSite(t *testing.T) {
 	home := s.sites[len(s.sites)-1].host.Access
 	before, from := home.Received().Bytes, s.camera.next()
 	f := s.measure(*window, s.members(), nil)
-	t.Log(&f)
+	f.watched(t)
 	got := share(int(home.Received().Bytes-before), s.bytes(from, s.camera.next()))
 	t.Logf("%d members at home: their site got %.2f of the payload", lan, got)
 	s.sound()
-	atMost(t, "what the site gets over the payload", got, 1.3)
-	atMost(t, "late at 1 s", f.late1, 0.0001)
+	target(t, "what the site gets over the payload", got, 1.3)
+	target(t, "late at 1 s", f.late1, 0.0001)
 }
