@@ -160,7 +160,7 @@ func TestQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	before := a.Access.Sent()
+	before, began := a.Access.Sent(), time.Now()
 	for range 100 {
 		_, _ = c.Write(make([]byte, 1222)) // 1250 bytes on the line: 10 ms; the answers are ICMP errors
 	}
@@ -168,8 +168,9 @@ func TestQueue(t *testing.T) {
 		s := a.Access.Sent()
 		return s.Packets-before.Packets+s.Dropped-before.Dropped == 100
 	})
-	if n := a.Access.Sent().Packets - before.Packets; n < 11 || n > 13 {
-		t.Errorf("%d packets are sent, want about 11: a queue of 100 ms", n)
+	most := 13 + int64(time.Since(began)/(10*time.Millisecond)) // a busy machine takes longer than no time to send them
+	if n := a.Access.Sent().Packets - before.Packets; n < 11 || n > most {
+		t.Errorf("%d packets are sent, want 11 to %d: a queue of 100 ms", n, most)
 	}
 }
 
