@@ -156,14 +156,7 @@ func (l *Load) Playing() (n int, err error) {
 
 // Newest returns the number of the newest packet that any player has.
 func (l *Load) Newest() (n uint32, err error) {
-	err = l.do(func() {
-		first := true
-		for _, p := range l.loop.players {
-			if p.began && (first || int32(p.newest-n) > 0) {
-				n, first = p.newest, false
-			}
-		}
-	})
+	err = l.do(func() { n = l.loop.newest() })
 	return n, err
 }
 
@@ -177,9 +170,15 @@ func (l *Load) Begin(from uint32) error {
 	})
 }
 
-// End sets the number that the window ends before; packets that are on their way are still counted.
+// End sets the number that the window ends before, or a later one where a player has more already. Packets that are on
+// their way are still counted.
 func (l *Load) End(to uint32) error {
-	return l.do(func() { l.loop.window.to = to })
+	return l.do(func() {
+		w := &l.loop.window
+		if w.to = to; int32(l.loop.newest()-to) >= 0 {
+			w.to = l.loop.newest() + 1
+		}
+	})
 }
 
 // Packets returns how many packets have come since the players joined, to those that do not stall.

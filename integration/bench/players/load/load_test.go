@@ -95,6 +95,12 @@ func TestDatagramsAreAudited(t *testing.T) {
 	if s.Players != players || s.Keyed != players || s.Missing != 1 || s.Faults != 0 || s.Left != 0 {
 		t.Errorf("Summary = %d players, %d keyed, %d missing, %d faults, %d left", s.Players, s.Keyed, s.Missing, s.Faults, s.Left)
 	}
+	if err := l.End(5); err != nil { // too late: the players have more
+		t.Fatal(err)
+	}
+	if again, err := l.Summary(); err != nil || again.Loss() != s.Loss() {
+		t.Errorf("Loss after an early end = %v, %v, want %v still", again.Loss(), err, s.Loss())
+	}
 	if want := 1 / float64(players*len(packets)); s.Loss() < 0.99*want || s.Loss() > 1.01*want {
 		t.Errorf("Loss = %v, want %v", s.Loss(), want)
 	}

@@ -150,3 +150,14 @@ func (l *loop) sweep() {
 		}
 	}
 }
+
+// newest returns the number of the newest packet that any player has, the one before 0 when none has any.
+func (l *loop) newest() uint32 {
+	n, first := ^uint32(0), true
+	for _, p := range l.players {
+		if p.began && (first || int32(p.newest-n) > 0) {
+			n, first = p.newest, false
+		}
+	}
+	return n
+}
