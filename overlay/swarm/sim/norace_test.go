@@ -1,0 +1,6 @@
+//go:build !race
+
+package sim
+
+// members of TestMembers.
+const members = 300
