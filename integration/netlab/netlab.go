@@ -107,7 +107,7 @@ func (l *Lab) namespace(name string) *space {
 	return s
 }
 
-// address of site n.
+// address4 is the IPv4 address of site n.
 func address4(n int) netip.Addr { return netip.AddrFrom4([4]byte{11, 7, byte(n), 1}) }
 
 // address6 is the IPv6 address of machine m in LAN lan of site n. LAN 0 is the access link.

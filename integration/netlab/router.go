@@ -20,8 +20,8 @@ const (
 	// urgency is the real-time priority of the router's thread, the least there is: it goes before all ordinary ones, so that
 	// delays are kept when the machine is busy.
 	urgency = 1
-	// ownProcessors are added to GOMAXPROCS while there is a router, so that it does not wait until another goroutine of this
-	// process, whose thread does not run, gives its processor away.
+	// ownProcessors are what GOMAXPROCS has at least beyond the machine's, once there was a router, so that it does not wait
+	// until another goroutine of this process, whose thread does not run, gives its processor away.
 	ownProcessors = 2
 )
 
@@ -56,7 +56,7 @@ func newRouter() (*router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("core: %w", err)
 	}
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + ownProcessors)
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), runtime.NumCPU()+ownProcessors))
 	r := &router{wake: wake, began: time.Now(), done: make(chan struct{}), routes: make(map[netip.Prefix]*Access)}
 	go r.run()
 	return r, nil
@@ -102,7 +102,6 @@ func (r *router) Close() {
 	r.mu.Unlock()
 	r.stir()
 	<-r.done
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - ownProcessors)
 	for _, a := range r.links {
 		unix.Close(a.fd)
 	}
