@@ -55,26 +55,31 @@ func (e *ears) close() {
 // join begins to listen to a group. Where the system does not let us (Linux allows 20 groups a socket), players still have
 // all other signs of life.
 func (e *ears) join(group netip.Addr) {
-	a := net.UDPAddrFromAddrPort(netip.AddrPortFrom(group, 0))
 	for _, c := range e.conns {
-		if group.Is4() {
-			_ = ipv4.NewPacketConn(c).JoinGroup(e.itf, a)
-		} else {
-			_ = ipv6.NewPacketConn(c).JoinGroup(e.itf, a)
-		}
+		_ = memberOf(c).JoinGroup(e.itf, groupAddr(group))
 	}
 }
 
 func (e *ears) leave(group netip.Addr) {
-	a := net.UDPAddrFromAddrPort(netip.AddrPortFrom(group, 0))
 	for _, c := range e.conns {
-		if group.Is4() {
-			_ = ipv4.NewPacketConn(c).LeaveGroup(e.itf, a)
-		} else {
-			_ = ipv6.NewPacketConn(c).LeaveGroup(e.itf, a)
-		}
+		_ = memberOf(c).LeaveGroup(e.itf, groupAddr(group))
 	}
 }
+
+// member joins and leaves groups, of IPv4 or IPv6.
+type member interface {
+	JoinGroup(*net.Interface, net.Addr) error
+	LeaveGroup(*net.Interface, net.Addr) error
+}
+
+func memberOf(c *net.UDPConn) member {
+	if addrPort(c.LocalAddr()).Addr().Is4() {
+		return ipv4.NewPacketConn(c)
+	}
+	return ipv6.NewPacketConn(c)
+}
+
+func groupAddr(a netip.Addr) net.Addr { return &net.UDPAddr{IP: a.AsSlice()} }
 
 // listeners are the sockets on which reports of multicast players come: those of the groups, and the one from which our
 // own are sent, to which ffmpeg answers.

@@ -171,7 +171,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.flush()
 		stop()
 		<-sent
-		s.hangUp()
+		s.hangUp() // what still receives ends with its socket
 		sk.close()
 		gs.close()
 		return nil
