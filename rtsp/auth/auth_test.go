@@ -278,6 +278,22 @@ func TestBackoffOfNetwork(t *testing.T) {
 	}
 }
 
+// TestNeighbourGuesses: in the networks of a site, whose hosts share their 64 bits, one does not lock the others out.
+func TestNeighbourGuesses(t *testing.T) {
+	for _, network := range []string{"fe80::", "fd00:1:2:3::"} {
+		g := newGuesses()
+		for range freeGuesses + 1 {
+			g.failed(netip.MustParseAddr(network+"1"), start)
+		}
+		if d := g.wait(netip.MustParseAddr(network+"1"), start); d != time.Second {
+			t.Errorf("wait of %s1 = %v, want 1s", network, d)
+		}
+		if d := g.wait(netip.MustParseAddr(network+"2"), start); d > 0 {
+			t.Errorf("wait of %s2 = %v, want none", network, d)
+		}
+	}
+}
+
 func TestBackoffTableIsBounded(t *testing.T) {
 	g := newGuesses()
 	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }

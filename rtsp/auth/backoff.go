@@ -19,7 +19,8 @@ const (
 	maxAddresses = 4096
 )
 
-// guesses counts wrong credentials by address. An IPv6 network of 64 bits is one address: it belongs to one client.
+// guesses counts wrong credentials by address. An IPv6 network of 64 bits is one address: it belongs to one client, but
+// for those that exist only within a site.
 type guesses struct {
 	mu   sync.Mutex // guards the field below
 	addr map[netip.Addr]guess
@@ -35,7 +36,7 @@ func newGuesses() *guesses { return &guesses{addr: make(map[netip.Addr]guess)} }
 
 // client returns the address that stands for a client.
 func client(a netip.Addr) netip.Addr {
-	if a.Is6() {
+	if a.Is6() && !a.IsLinkLocalUnicast() && !a.IsPrivate() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.Addr()
 		}
