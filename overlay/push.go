@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"peergate/overlay/chunk"
 	"peergate/overlay/p2p"
@@ -89,15 +90,20 @@ func (ch *channel) drawLane(ctx context.Context, in *inflow, lane int) error {
 	return g.Wait()
 }
 
+// openWithin is how long a child may take to open its push streams after it has attached: it opens them first, and three
+// round trips make a connection.
+const openWithin = 2 * time.Second
+
 // outflow is what is sent to a child: on one push stream, or on several. There may be chunks before they are open.
 type outflow struct {
 	child p2p.ID
+	since time.Time
 	posts []*courier // of each lane
 	stops []func()   // end the streams; nil until there are; guarded by the channel's mu
 }
 
 func newOutflow(child p2p.ID, lanes int) *outflow {
-	o := &outflow{child: child, posts: make([]*courier, lanes), stops: make([]func(), lanes)}
+	o := &outflow{child: child, since: time.Now(), posts: make([]*courier, lanes), stops: make([]func(), lanes)}
 	for i := range o.posts {
 		o.posts[i] = newCourier()
 	}
@@ -248,6 +254,23 @@ func (ch *channel) shut(child p2p.ID) {
 	ch.mu.Unlock()
 	if o != nil {
 		o.close(o.stops)
+	}
+}
+
+// reap takes children for gone that have not opened their push streams: they have given up before their attach was
+// answered, and would keep slots of this gateway for ever.
+func (ch *channel) reap(now time.Time) {
+	ch.mu.Lock()
+	var gone []*outflow
+	for _, o := range ch.outflows {
+		missing := slices.ContainsFunc(o.stops, func(stop func()) bool { return stop == nil })
+		if missing && now.Sub(o.since) > openWithin {
+			gone = append(gone, o)
+		}
+	}
+	ch.mu.Unlock()
+	for _, o := range gone {
+		ch.broken(o)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"peergate/media"
 	"peergate/overlay/chunk"
 	"peergate/overlay/p2p"
+	"peergate/overlay/swarm"
 )
 
 func TestHandshake(t *testing.T) {
@@ -74,6 +75,33 @@ func TestAdopt(t *testing.T) {
 	if len(ch.outflows) != 0 || !slices.Contains(ended, "second 0") {
 		t.Errorf("after shut: ended %q", ended)
 	}
+}
+
+// TestChildWithoutStream has a gateway attach and never open the push stream: it does not stay a child. In simulations
+// children that had given up kept a third of all slots.
+func TestChildWithoutStream(t *testing.T) {
+	t.Parallel()
+	a, b := newGateway(t, "a"), newGateway(t, "b")
+	a.knowsAt(b).start()
+	b.knows(a).start()
+	a.film("live")
+	eventually(t, "the gateways are linked", func() bool { return b.node.link(a.id.ID) != nil && a.node.link(b.id.ID) != nil })
+	ch, err := a.node.ownChannel(t.Context(), "live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := func() int {
+		s := a.node.Status().Channels
+		if len(s) == 0 {
+			return -1
+		}
+		return len(s[0].Children)
+	}
+	d, _ := ch.description()
+	self := swarm.Member{ID: swarm.ID(b.id.ID), Depth: -1}
+	b.node.link(a.id.ID).send(ch.message(swarm.Attach{Epoch: d.Epoch, Stripes: 255, Self: self}))
+	eventually(t, "b is a child", func() bool { return children() == 1 })
+	eventually(t, "b is none any more", func() bool { return children() == 0 })
 }
 
 // TestLanesToTheOnlyParent has two gateways that reach each other over QUIC use several connections.

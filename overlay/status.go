@@ -97,6 +97,7 @@ func (ch *channel) look() {
 	ch.mu.Unlock()
 	now := time.Now()
 	ch.limit(now)
+	ch.reap(now)
 	if ch.source != nil {
 		if ch.source.idle(len(st.Children), ch.n.options().Conf.IdleAfter) {
 			ch.giveUp(errIdle)
