@@ -45,12 +45,13 @@ type Options struct {
 
 // Host is this gateway's place in the overlay: it listens, dials and serves streams. It is safe for concurrent use.
 type Host struct {
-	o     Options
-	log   *slog.Logger
-	ready chan struct{} // closed when inner is set
-	inner host.Host     // set by Run
-	in    atomic.Uint64 // bytes of all streams, before encryption
-	out   atomic.Uint64
+	o      Options
+	log    *slog.Logger
+	ready  chan struct{}          // closed when inner is set
+	inner  host.Host              // set by Run, as is handle
+	handle func(*Stream, Handler) // serves a stream and closes it
+	in     atomic.Uint64          // bytes of all streams, before encryption
+	out    atomic.Uint64
 
 	mu        sync.Mutex // guards the fields below
 	closing   bool       // Run is about to return: no more handlers
@@ -82,8 +83,12 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.handle = func(s *Stream, serve Handler) {
+		defer s.Close()
+		serve(ctx, s)
+	}
 	for proto, serve := range h.o.Handlers {
-		inner.SetStreamHandler(protocol.ID(proto), func(s network.Stream) { h.serve(ctx, s, serve) })
+		inner.SetStreamHandler(protocol.ID(proto), func(s network.Stream) { h.serve(s, serve) })
 	}
 	h.inner = inner
 	close(h.ready)
@@ -154,7 +159,7 @@ func (h *Host) network() (opts []libp2p.Option, done func() error, err error) {
 }
 
 // serve runs a handler in the goroutine that libp2p made for the stream.
-func (h *Host) serve(ctx context.Context, s network.Stream, f Handler) {
+func (h *Host) serve(s network.Stream, f Handler) {
 	h.mu.Lock()
 	if h.closing {
 		h.mu.Unlock()
@@ -164,9 +169,7 @@ func (h *Host) serve(ctx context.Context, s network.Stream, f Handler) {
 	h.serving.Add(1)
 	h.mu.Unlock()
 	defer h.serving.Done()
-	st := newStream(s, h)
-	defer st.Close()
-	f(ctx, st)
+	h.handle(newStream(s, h), f)
 }
 
 // refused notes that an inbound peer was refused: once, however often it comes.

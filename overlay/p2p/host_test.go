@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
 )
 
 const testTimeout = 10 * time.Second
@@ -221,6 +224,17 @@ func TestLanes(t *testing.T) {
 	}
 	if got := len(ha.inner.Network().ConnsToPeer(b.ID.peer())); got != 3 {
 		t.Errorf("%d connections, want one and two lanes", got)
+	}
+	// To the other side lanes are connections like any other: what it opens on one is served, too.
+	for i, c := range ha.inner.Network().ConnsToPeer(b.ID.peer()) {
+		s, err := c.NewStream(deadline(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := multistream.SelectProtoOrFail(protocol.ID(Control), s); err != nil {
+			t.Errorf("a stream that comes on connection %d is refused: %v", i, err)
+		}
+		_ = s.Reset()
 	}
 	hb.lanes[laneKey{a.ID, 1}].Close()
 	echo(1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -17,6 +18,9 @@ import (
 // libp2p keeps one connection to a peer and opens all streams on it. Over QUIC a lost packet slows them all; streams on
 // connections of their own bear loss far better (docs/links.md). A lane is such a connection: dialled through the
 // transport, past libp2p's swarm, which would say that there is one already. The peer accepts it as any other.
+
+// negotiateTimeout is how long a peer may take to say what a stream on a lane is for; it is libp2p's.
+const negotiateTimeout = 10 * time.Second
 
 // laneKey names a lane.
 type laneKey struct {
@@ -78,8 +82,8 @@ func (h *Host) lane(ctx context.Context, k laneKey) (transport.CapableConn, erro
 	return c, nil
 }
 
-// keepLane notes a lane and refuses the streams that the peer opens on it, which libp2p does to ask who we are. It
-// reports false when the host is about to stop.
+// keepLane notes a lane and serves the streams that the peer opens on it: to its libp2p it is a connection like the others,
+// and perhaps the best. It reports false when the host is about to stop.
 func (h *Host) keepLane(k laneKey, c transport.CapableConn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,10 +101,27 @@ func (h *Host) keepLane(k laneKey, c transport.CapableConn) bool {
 				_ = c.Close()
 				return
 			}
-			_ = s.Reset()
+			h.serving.Go(func() { h.serveLane(k.peer, c, s) })
 		}
 	})
 	return true
+}
+
+// serveLane serves one stream that the peer has opened on a lane. What is not for this program, such as the question who we
+// are, is refused: the peer knows that from the first connection.
+func (h *Host) serveLane(id ID, c transport.CapableConn, s network.MuxedStream) {
+	st := &Stream{s: s, h: h, peer: id, remote: c.RemoteMultiaddr()}
+	if err := st.SetDeadline(time.Now().Add(negotiateTimeout)); err != nil {
+		st.Reset()
+		return
+	}
+	proto, _, err := h.inner.Mux().Negotiate(s)
+	serve := h.o.Handlers[Protocol(proto)]
+	if err != nil || serve == nil || st.SetDeadline(time.Time{}) != nil {
+		st.Reset()
+		return
+	}
+	h.handle(st, serve)
 }
 
 // dropLanes closes the lanes to a peer, or to all when id is "".
