@@ -152,7 +152,7 @@ func (n *Node) hold(ctx context.Context, l *link, r *frameReader) {
 	}
 	end(func() error { return l.out.run(ctx, l.stream) })
 	end(func() error { return n.beat(ctx, l) })
-	end(func() error { return n.hear(ctx, l, r) })
+	end(func() error { return n.hear(l, r) })
 	g.Go(func() error {
 		l.repair.run(ctx)
 		return nil
@@ -183,7 +183,7 @@ func (n *Node) beat(ctx context.Context, l *link) error {
 }
 
 // hear reads what the peer says. A malformed message is a lie: it gets the peer banned.
-func (n *Node) hear(ctx context.Context, l *link, r *frameReader) error {
+func (n *Node) hear(l *link, r *frameReader) error {
 	for {
 		if err := l.stream.SetReadDeadline(time.Now().Add(silentAfter)); err != nil {
 			return err
@@ -197,7 +197,7 @@ func (n *Node) hear(ctx context.Context, l *link, r *frameReader) error {
 		}
 		c, err := decodeControl(b)
 		if err == nil {
-			err = n.dispatch(ctx, l, &c)
+			err = n.dispatch(l, &c)
 		}
 		if err != nil {
 			return n.blame(l.peer, err)
@@ -206,12 +206,12 @@ func (n *Node) hear(ctx context.Context, l *link, r *frameReader) error {
 }
 
 // dispatch hands a message to whom it concerns.
-func (n *Node) dispatch(ctx context.Context, l *link, c *control) error {
+func (n *Node) dispatch(l *link, c *control) error {
 	switch {
 	case c.swarm != nil:
 		return n.received(l.peer, c.swarm)
 	case c.seek != nil:
-		n.sought(ctx, l, c.seek)
+		n.sought(l, c.seek)
 	case c.found != nil:
 		n.questions.answer(c.found.number, answer{from: l.peer, found: c.found})
 	case c.missing != nil:

@@ -131,7 +131,7 @@ func (f *floods) first(id uint64, now time.Time) bool {
 }
 
 // sought looks into a question of a peer, beside the link's loop.
-func (n *Node) sought(ctx context.Context, l *link, s *seek) {
+func (n *Node) sought(l *link, s *seek) {
 	if l.seeks.Add(1) > maxSeeks {
 		l.seeks.Add(-1)
 		l.send((&missing{s.number, causeAsked, "too many questions at once"}).encode())
