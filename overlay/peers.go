@@ -19,8 +19,7 @@ type peer struct {
 	name      string   // under which players find its streams
 	addresses []string // where it is dialled; more are learnt
 
-	kick  chan struct{} // has a token when the keeper is to dial at once
-	tried chan struct{} // closed when the keeper has dialled for the first time, or need not
+	kick chan struct{} // has a token when the keeper is to dial at once
 
 	mu      sync.Mutex // guards the fields below
 	learnt  []string   // addresses that others told
@@ -31,7 +30,7 @@ type peer struct {
 func newPeer(id p2p.ID, name string, addresses []string) *peer {
 	return &peer{
 		id: id, name: name, addresses: slices.Clone(addresses),
-		kick: make(chan struct{}, 1), tried: make(chan struct{}),
+		kick: make(chan struct{}, 1),
 	}
 }
 
@@ -75,11 +74,6 @@ func (p *peer) settle(err error) {
 	p.mu.Lock()
 	waiters := p.waiters
 	p.waiters, p.reason = nil, err
-	select {
-	case <-p.tried:
-	default:
-		close(p.tried)
-	}
 	p.mu.Unlock()
 	for _, f := range waiters {
 		f(err)

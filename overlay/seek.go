@@ -214,11 +214,9 @@ func missingFor(err error) *missing {
 
 // outcome is what a search came to.
 type outcome struct {
-	best    *answer  // nil when nobody can bring the channel
-	members []*found // of those that are members already
-	from    []p2p.ID // of each
-	cause   cause    // when best is nil
-	text    string
+	best  *answer // nil when nobody can bring the channel
+	cause cause   // when best is nil
+	text  string
 }
 
 // search asks all peers but one, and those that are being dialled as soon as they answer.
@@ -301,10 +299,7 @@ func (r *outcome) take(a answer, owner p2p.ID) bool {
 		if r.best == nil || a.found.hops < r.best.found.hops || a.found.member {
 			r.best = &a
 		}
-		if a.found.member {
-			r.members, r.from = append(r.members, a.found), append(r.from, a.from)
-			return true
-		}
+		return a.found.member
 	case a.missing != nil:
 		if a.missing.cause > r.cause || r.text == "" && a.missing.cause == r.cause {
 			r.cause, r.text = a.missing.cause, a.missing.text
