@@ -16,8 +16,14 @@ import (
 	"peergate/rtsp/wire"
 )
 
-// flushTime is how long a connection that the server closes stays open for the last answer to leave.
-const flushTime = time.Second
+const (
+	// flushTime is how long a connection that the server closes stays open for the last answer to leave.
+	flushTime = time.Second
+	// maxUnread is after how many bytes of answers the client has to take them before more of its requests are read: one
+	// that asks on and on without listening would make us keep all answers. With the longest description, of 64 KiB, it
+	// stays below what a link takes.
+	maxUnread = 32 << 10
+)
 
 // conn is a client's connection. One goroutine reads its messages and serves its requests one after another, so that
 // answers come in their order; what is sent goes over the link.
@@ -39,6 +45,7 @@ type conn struct {
 	tunnelled bool // requests come through an HTTP tunnel
 	announced *announcement
 	complaint string                // logged last
+	unread    int                   // bytes of answers that the client may not have taken
 	keys      map[string]*trackKeys // SRTP keys that were described, by URL of the track; nil until some were
 
 	mu       sync.Mutex            // guards the fields below; taken inside a session's
@@ -83,7 +90,7 @@ func (c *conn) begin(ctx context.Context, secure *secureListener) {
 	c.mu.Unlock()
 	c.serve(ctx, wire.NewReader(stream, c.beginMessage))
 	c.abandon()
-	c.flushFor(flushTime)
+	_ = c.flushFor(flushTime) // it ends in any case
 }
 
 func (c *conn) beginMessage() { c.began.Store(time.Now().UnixNano()) }
@@ -99,8 +106,7 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 		switch {
 		case errors.As(err, &fault):
 			c.complain("", fault)
-			c.sendRefusal(fault)
-			if fault.Fatal {
+			if c.sendRefusal(fault) != nil || fault.Fatal {
 				return
 			}
 			continue
@@ -147,9 +153,21 @@ func (c *conn) answer(ctx context.Context, m *wire.Request) bool {
 		a = r.response()
 	}
 	if a != nil {
-		err = c.send(q.finish(a))
+		err = c.reply(q.finish(a))
 	}
 	return err == nil && !strings.EqualFold(m.Header.Get("Connection"), "close")
+}
+
+// reply sends an answer. When the client has many to take, it waits until it has.
+func (c *conn) reply(b []byte) error {
+	if err := c.send(b); err != nil {
+		return err
+	}
+	if c.unread += len(b); c.unread <= maxUnread {
+		return nil
+	}
+	c.unread = 0
+	return c.flushFor(c.srv.settings().WriteTimeout)
 }
 
 // complain logs why a request was refused, but not the same again and again.
@@ -163,12 +181,12 @@ func (c *conn) complain(stream string, why error) {
 func (c *conn) send(b []byte) error { return c.link.Send(b) }
 
 // sendRefusal answers a message that could not be read as a request.
-func (c *conn) sendRefusal(e *wire.Error) {
+func (c *conn) sendRefusal(e *wire.Error) error {
 	q := &request{Request: &wire.Request{}, conn: c}
 	if e.CSeq != "" {
 		q.Header.Set("CSeq", e.CSeq)
 	}
-	_ = c.send(q.finish(refuse(e.Status, "%s", e.Text).response())) // when it fails, reading will too
+	return c.reply(q.finish(refuse(e.Status, "%s", e.Text).response()))
 }
 
 // attach notes that a session is used over this connection; false if that has ended.
@@ -243,19 +261,20 @@ func (c *conn) tick(now time.Time) {
 }
 
 // flush waits until all that was sent has left, or ctx ends.
-func (c *conn) flush(ctx context.Context) {
+func (c *conn) flush(ctx context.Context) error {
 	c.mu.Lock()
 	link := c.link
 	c.mu.Unlock()
-	if link != nil {
-		_ = link.Flush(ctx) // the time is up, or nothing can be sent any more
+	if link == nil {
+		return nil
 	}
+	return link.Flush(ctx)
 }
 
-func (c *conn) flushFor(d time.Duration) {
+func (c *conn) flushFor(d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	c.flush(ctx)
+	return c.flush(ctx)
 }
 
 // close closes the connection; reading it ends.

@@ -3,11 +3,13 @@ package rtsp
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"peergate/conf"
+	"peergate/media"
 	"peergate/rtsp/wire"
 )
 
@@ -110,6 +112,33 @@ func TestPipelining(t *testing.T) {
 }
 
 // TestOptions cites RFC 2326 §10.1: Public lists all methods, whatever the URL and the stream.
+// TestAnswersWaitForTheirReader: requests of a client that does not read yet are left with it instead of piling up answers
+// here, and all are answered when it reads.
+func TestAnswersWaitForTheirReader(t *testing.T) {
+	s := newServer(t, nil)
+	track := media.Track{Kind: h264Track.Kind, Lines: slices.Clone(h264Track.Lines)}
+	for range 50 {
+		track.Lines = append(track.Lines, "a=x-long:"+strings.Repeat("x", 1000))
+	}
+	s.live("live", track)
+	c := s.dial()
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
+		t.Fatal(err)
+	}
+	const n = 200 // 10 MB of answers, more than the system's buffers and the link take
+	c.write(strings.Repeat("DESCRIBE "+s.url("/live")+" RTSP/1.0\r\nCSeq: 1\r\n\r\n", n))
+	other := s.dial()
+	for range 20 {
+		other.must("DESCRIBE", s.url("/live"))
+	}
+	for i := range n {
+		a := c.answer()
+		if a.Status != 200 || len(a.Body) < 50_000 {
+			t.Fatalf("answer %d = %d with %d bytes", i, a.Status, len(a.Body))
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
 	s := newServer(t, nil)
 	for _, url := range []string{"*", s.url("/"), s.url("/nothing"), "rtsp://" + s.Addr().String()} {

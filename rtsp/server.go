@@ -254,7 +254,7 @@ func (s *Server) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
 	defer cancel()
 	for _, c := range s.allConns() {
-		c.flush(ctx)
+		_ = c.flush(ctx) // it ends in any case
 	}
 }
 

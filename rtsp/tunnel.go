@@ -118,8 +118,8 @@ func (c *conn) serveGet(ctx context.Context, m *wire.Request, r *wire.Reader, ke
 	close(over)
 	t.in.Close() // a POST ends
 	c.abandon()
-	c.flushFor(flushTime)
-	c.close() // and the goroutine
+	_ = c.flushFor(flushTime) // it ends in any case
+	c.close()                 // and the goroutine
 	_ = g.Wait()
 }
 
