@@ -19,4 +19,6 @@ var (
 	ErrEnded = errors.New("stream ended")
 	// ErrNotEnoughBandwidth means that those who carry the stream have no upload left for another one (RTSP 453).
 	ErrNotEnoughBandwidth = errors.New("not enough bandwidth")
+	// ErrUnsupported means that the stream cannot be had in the form that was asked for (RTSP 415).
+	ErrUnsupported = errors.New("cannot be converted")
 )

@@ -17,6 +17,7 @@ type announcement struct {
 	url    *wire.URL
 	desc   media.Description
 	remote string
+	pass   *pass // by which it is announced, or nil
 }
 
 // announce serves ANNOUNCE (RFC 2326 §10.3).
@@ -46,7 +47,7 @@ func (q *request) announce(ctx context.Context) (*wire.Response, error) {
 	if err != nil {
 		return nil, refuse(400, "%v", err)
 	}
-	q.conn.announced = &announcement{name, user, q.url, d, q.conn.remote.String()}
+	q.conn.announced = &announcement{name, user, q.url, d, q.conn.remote.String(), q.pass(auth.Publish, name)}
 	return &wire.Response{Status: 200}, nil
 }
 

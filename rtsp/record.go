@@ -29,9 +29,7 @@ func (q *request) record() (*wire.Response, error) {
 		tracks[i] = ses.announce.desc.Tracks[l.track]
 		l.intake.index.Store(int32(i))
 	}
-	pub, err := ses.srv.hub.Publish(ses.name, tracks, media.Origin{
-		Kind: "publish", Remote: ses.announce.remote, Linger: ses.srv.settings().PublisherGrace,
-	})
+	pub, err := ses.publishTracks(tracks)
 	if err != nil {
 		return nil, refuse(400, "%v", err)
 	}
@@ -52,6 +50,16 @@ func (ses *session) recorded() bool {
 	}
 	ses.state, ses.report = recording, time.Now().Add(reportEvery/2)
 	return true
+}
+
+// publishTracks begins to publish in the hub, or where the publisher's pass leads.
+func (ses *session) publishTracks(tracks []media.Track) (*media.Publisher, error) {
+	if p := ses.announce.pass; p != nil {
+		return p.publish(tracks)
+	}
+	return ses.srv.hub.Publish(ses.name, tracks, media.Origin{
+		Kind: "publish", Remote: ses.announce.remote, Linger: ses.srv.settings().PublisherGrace,
+	})
 }
 
 // publish takes a publisher's packet. What is wrong with a packet concerns it alone.

@@ -39,6 +39,8 @@ func unavailable(err error) *refusal {
 		return refuse(404, "%v", err)
 	case errors.Is(err, media.ErrNotEnoughBandwidth):
 		return refuse(453, "%v", err)
+	case errors.Is(err, media.ErrUnsupported):
+		return refuse(415, "%v", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(504, "%v", err)
 	}

@@ -57,8 +57,9 @@ type Server struct {
 	addresses map[netip.Addr]usage
 	sessions  map[string]*session
 	tunnels   map[tunnelKey]*tunnel
-	past      traffic // of sessions that have ended
-	closing   bool    // no connection is taken any more
+	passes    map[string]*pass // by their secrets
+	past      traffic          // of sessions that have ended
+	closing   bool             // no connection is taken any more
 }
 
 // settings are what can change while the server runs, but for what it listens on.
@@ -76,7 +77,7 @@ func New(c conf.Config, data string, users *auth.Users, hub *media.Hub, log *slo
 		sender:     delivery.New(delivery.Options{WriteTimeout: c.RTSP.WriteTimeout, StartMaxAge: c.RTSP.StartMaxAge}, log),
 		complaints: newComplaints(log), ports: newPorts(), versions: newVersions(),
 		conns: make(map[*conn]struct{}), addresses: make(map[netip.Addr]usage),
-		sessions: make(map[string]*session), tunnels: make(map[tunnelKey]*tunnel),
+		sessions: make(map[string]*session), tunnels: make(map[tunnelKey]*tunnel), passes: make(map[string]*pass),
 	}
 	s.Reconfigure(c)
 	return s
