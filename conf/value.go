@@ -42,7 +42,7 @@ const Unlimited Rate = -1
 var rateUnits = []struct {
 	suffix string
 	bits   float64
-}{{"Gbit", 1e9}, {"Mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}, {"", 1}}
+}{{"Gbit", 1e9}, {"Mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}, {"M", 1e6}, {"k", 1e3}, {"", 1}}
 
 // UnmarshalYAML reads "auto", 0, or a number with a unit such as 20Mbit.
 func (r *Rate) UnmarshalYAML(n *yaml.Node) error {
