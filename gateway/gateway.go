@@ -39,7 +39,8 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 	}
 	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now()}
 	g.sources = rtsp.NewSources(c.Streams, c.RTSP.Listen, g.hub, log)
-	g.renditions = transcode.New(c.Transcode, g.hub, log)
+	g.server = rtsp.New(c, data, users, g.hub, log)
+	g.renditions = transcode.New(c.Transcode, g.server, g.hub, log)
 	openers := []media.Opener{g.sources, g.renditions}
 	if c.Overlay.Enabled {
 		if g.node, err = overlay.New(g.overlayOptions(c), g.hub, log); err != nil {
@@ -48,7 +49,6 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 		openers = append(openers, g.node)
 	}
 	g.hub.Use(openers...)
-	g.server = rtsp.New(c, data, users, g.hub, log)
 	if data != "" {
 		g.api = web.New(c.API, data, g, log)
 	}

@@ -16,8 +16,8 @@ const (
 	l16               // 16 bits, signed, most significant byte first (RFC 3551 §4.5.11)
 )
 
-// profiles names the profiles for whoever asks for another.
-const profiles = "l16, pcma and pcmu"
+// ownProfiles are the profiles that need no ffmpeg.
+var ownProfiles = []string{"l16", "pcma", "pcmu"}
 
 // dynamicType is a payload type for formats that have no number of their own (RFC 3551 §3).
 const dynamicType = 96

@@ -36,7 +36,7 @@ func newHub(t *testing.T) (hub *media.Hub, stop func()) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	hub = media.NewHub(log)
-	p := New(conf.Transcode{IdleAfter: 10 * time.Second}, hub, log)
+	p := New(conf.Transcode{IdleAfter: 10 * time.Second}, nil, hub, log)
 	hub.Use(p)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -203,7 +203,7 @@ func TestOpenSaysWhy(t *testing.T) {
 	}{
 		{"nothing", true, "not found"},
 		{"nothing~l16", true, "not found"},
-		{"cam~360p", true, `no profile "360p", the profiles are l16, pcma and pcmu`},
+		{"cam~360p", true, `no profile "360p", the profiles are l16, pcma, pcmu, quicktime`},
 		{"cam~l16~pcmu", true, "rendition of a rendition"},
 		{"film~pcma", false, "no audio in PCMU, PCMA or L16 to convert, its tracks are H264, OPUS"},
 	} {
