@@ -46,7 +46,7 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor [gateway.yml]",
 		Short: "Tell what works from here, and what to do about the rest",
 		Long: `Doctor looks at what a gateway needs: its configuration, key and ports, the clock, what the
-kernel allows, and each peer. Of a gateway that runs it asks how its peers are connected; without
+kernel allows, ffmpeg and its encoders, and each peer. Of a gateway that runs it asks how its peers are connected; without
 one it tries their TCP addresses by itself. For each point it tells what to do. It changes nothing.
 
 The exit code is 1 when something does not work. Run it as the user that runs the gateway.`,
@@ -111,6 +111,7 @@ func examine(ctx context.Context, args []string, env func(string) string) []find
 	default:
 		all = append(all, finding{"gateway", bad, err.Error(), "run the doctor as the user that runs the gateway"})
 	}
+	all = append(all, examineFFmpeg(ctx, cfg.Transcode)...)
 	return append(all, examineMachine(cfg)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,36 @@ func TestExamineRunning(t *testing.T) {
 	if f := find(t, all, "rtsp"); f.Verdict != good || !strings.Contains(f.Text, "answers at") {
 		t.Errorf("%+v", f)
 	}
-	if f := find(t, all, "peer hq"); f.Verdict != fair {
+	if f := find(t, all, "peer hq"); f.Verdict == good { // a failure once the gateway has tried
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestExamineFFmpeg tells whether renditions can be made: a failure only if the configuration asks for some.
+func TestExamineFFmpeg(t *testing.T) {
+	c := conf.Default().Transcode
+	c.FFmpeg = "/nonexistent/ffmpeg"
+	if f := find(t, examineFFmpeg(t.Context(), c), "ffmpeg"); f.Verdict != fair || !strings.Contains(f.Text, "missing") || f.Remedy == "" {
+		t.Errorf("%+v", f)
+	}
+	c.Profiles = map[string]conf.Profile{"x": {Audio: conf.ProfileAudio{Codec: "aac"}}}
+	if f := find(t, examineFFmpeg(t.Context(), c), "ffmpeg"); f.Verdict != bad {
+		t.Errorf("%+v", f)
+	}
+	c.FFmpeg = filepath.Join(t.TempDir(), "ffmpeg")
+	poor := "#!/bin/sh\ncase \"$3\" in -version) echo ffmpeg version 5.1.9;; *) printf ' ------\\n V....D libx264 x\\n';; esac\n"
+	if err := os.WriteFile(c.FFmpeg, []byte(poor), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.HWAccel = "vaapi"
+	all := examineFFmpeg(t.Context(), c)
+	if f := find(t, all, "ffmpeg"); f.Verdict != good || !strings.HasPrefix(f.Text, "5.1.9 at ") {
+		t.Errorf("%+v", f)
+	}
+	if f := find(t, all, "encoder aac"); f.Verdict != bad || !strings.Contains(f.Text, "the profile quicktime needs it") {
+		t.Errorf("%+v", f)
+	}
+	if f := find(t, all, "hardware encoder"); f.Verdict != bad || !strings.Contains(f.Text, "lacks the encoder h264_vaapi") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
 	"peergate/rtsp"
+	"peergate/transcode"
 )
 
 // Status tells what the gateway does now, in the words of the API.
 func (g *gateway) Status() web.Status {
-	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status())}
+	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status()), Renditions: renditions(g.renditions.Status())}
 	if g.node != nil {
 		st.ID = string(g.id.ID)
 		o := overlayStatus(g.node.Status())
@@ -39,6 +40,17 @@ func (g *gateway) streams() []web.Stream {
 		all = append(all, w)
 	}
 	return all
+}
+
+func renditions(all []transcode.Status) []web.Rendition {
+	w := []web.Rendition{}
+	for _, r := range all {
+		w = append(w, web.Rendition{
+			Name: string(r.Name), Base: string(r.Base), Process: r.Process, Since: r.Since, Restarts: r.Restarts, Frames: r.Frames,
+			Speed: r.Speed, Err: r.Err,
+		})
+	}
+	return w
 }
 
 func rtspStatus(r rtsp.Status) web.RTSP {

@@ -88,6 +88,9 @@ func printStatus(out io.Writer, st web.Status, now time.Time) error {
 	if len(st.RTSP.Sessions) > 0 {
 		printSessions(w, st.RTSP.Sessions, now)
 	}
+	if len(st.Renditions) > 0 {
+		printRenditions(w, st.Renditions, now)
+	}
 	if st.Overlay != nil {
 		printOverlay(w, st.Overlay)
 	}
@@ -102,6 +105,13 @@ func printSessions(w io.Writer, all []web.Session, now time.Time) {
 			does = "publishes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Remote, s.User, s.Stream, does, s.Transport, size(s.Bytes), s.Skipped, s.Lost, age(s.Since, now))
+	}
+}
+
+func printRenditions(w io.Writer, all []web.Rendition, now time.Time) {
+	fmt.Fprintln(w, "\nRENDITION\tPROCESS\tFRAMES\tSPEED\tRESTARTS\tSINCE\tLAST ERROR")
+	for _, r := range all {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%d\t%s\t%s\n", r.Name, r.Process, r.Frames, r.Speed, r.Restarts, age(r.Since, now), r.Err)
 	}
 }
 

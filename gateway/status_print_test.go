@@ -19,6 +19,7 @@ func TestPrintStatus(t *testing.T) {
 		RTSP: web.RTSP{Players: 1, Publishers: 2, BytesIn: 999, Sessions: []web.Session{
 			{Remote: "192.0.2.2", User: "u", Stream: "lobby", Transport: "udp", Bytes: 12_000, Skipped: 4, Lost: 5, Since: now},
 		}},
+		Renditions: []web.Rendition{{Name: "lobby~360p", Process: 77, Frames: 900, Speed: 0.98, Restarts: 1, Since: now.Add(-31 * time.Second), Err: "ffmpeg has ended"}},
 		Overlay: &web.Overlay{
 			Peers: []web.Peer{{Name: "hq", Connected: true, RTTMS: 12.34, Remote: "/ip4/192.0.2.3/tcp/1", Version: "v2"}, {Name: "b", Err: "refused"}, {Name: "c"}},
 			Channels: []web.Channel{
@@ -38,6 +39,9 @@ lobby   publish 192.0.2.1:5 (gone)  H264,OPUS  2        1.5 MB  3     1m30s
 
 CLIENT     USER  STREAM  DOES   BY   BYTES    SKIPPED  LOST  SINCE
 192.0.2.2  u     lobby   plays  udp  12.0 kB  4        5     0s
+
+RENDITION   PROCESS  FRAMES  SPEED  RESTARTS  SINCE  LAST ERROR
+lobby~360p  77       900     0.98   1         31s    ffmpeg has ended
 
 PEER  STATE      RTT      ADDRESS               VERSION
 hq    connected  12.3 ms  /ip4/192.0.2.3/tcp/1  v2

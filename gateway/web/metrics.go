@@ -30,6 +30,7 @@ type collector struct {
 	players, publishers, connections, rtspBytes            metric
 	subscribers, publishing, packets, bytes, lost          metric
 	peers, connected, rtt, overlayBytes                    metric
+	renditions, speed, frames, restarts                    metric
 	depth, lag, children, slots, used, chunks, channelByte metric
 }
 
@@ -51,6 +52,11 @@ func newCollector(g Gateway) *collector {
 		packets:     newMetric(counter, "stream_packets_total", "Packets published.", "stream"),
 		bytes:       newMetric(counter, "stream_bytes_total", "Bytes of packets published.", "stream"),
 		lost:        newMetric(counter, "stream_lost_packets_total", "Packets that the publisher's sequence numbers show to be missing.", "stream"),
+
+		renditions: newMetric(gauge, "transcode_renditions", "Renditions that ffmpeg makes."),
+		speed:      newMetric(gauge, "transcode_speed", "Speed of ffmpeg, of the media's clock: 1 keeps up; 0 when unknown.", "stream"),
+		frames:     newMetric(counter, "transcode_frames_total", "Pictures that ffmpeg has made.", "stream"),
+		restarts:   newMetric(counter, "transcode_restarts_total", "How often ffmpeg was begun anew.", "stream"),
 
 		peers:        newMetric(gauge, "overlay_peers", "Peers that are listed."),
 		connected:    newMetric(gauge, "overlay_peer_connected", "1 while the peer is connected.", "peer"),
@@ -89,6 +95,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		send(c.packets, float64(s.Packets), s.Name)
 		send(c.bytes, float64(s.Bytes), s.Name)
 		send(c.lost, float64(s.Lost), s.Name)
+	}
+	send(c.renditions, float64(len(st.Renditions)))
+	for _, r := range st.Renditions {
+		send(c.speed, r.Speed, r.Name)
+		send(c.frames, float64(r.Frames), r.Name)
+		send(c.restarts, float64(r.Restarts), r.Name)
 	}
 	if st.Overlay != nil {
 		c.overlay(st.Overlay, send)

@@ -10,6 +10,20 @@ type Status struct {
 	Streams []Stream  `json:"streams"` // by name
 	RTSP    RTSP      `json:"rtsp"`
 	Overlay *Overlay  `json:"overlay,omitempty"` // nil when it is off
+
+	Renditions []Rendition `json:"renditions"` // that ffmpeg makes, by name
+}
+
+// Rendition is a stream that an ffmpeg of this gateway makes.
+type Rendition struct {
+	Name     string    `json:"name"`
+	Base     string    `json:"base"`    // the stream that it is made from
+	Process  int       `json:"process"` // ID of ffmpeg's; 0 while none runs
+	Since    time.Time `json:"since"`
+	Restarts int       `json:"restarts"` // of ffmpeg
+	Frames   uint64    `json:"frames"`   // pictures made
+	Speed    float64   `json:"speed"`    // of the media's clock: 1 keeps up; 0 unknown
+	Err      string    `json:"err"`      // why the last ffmpeg ended
 }
 
 // Stream is a stream of the hub.

@@ -30,6 +30,8 @@ var sample = fixed{
 	Version: "v1", ID: "12D3KooWx", Since: time.Unix(1000, 0).UTC(),
 	Streams: []Stream{{Name: "a/ä", Packets: 7, Bytes: 700, Publishing: true, Tracks: []string{"H264"}, Since: time.Unix(2000, 0).UTC()}},
 	RTSP:    RTSP{Players: 3, BytesOut: 99, Sessions: []Session{}},
+
+	Renditions: []Rendition{{Name: "a~x", Base: "a", Process: 9, Since: time.Unix(3000, 0).UTC(), Restarts: 4, Frames: 600, Speed: 1.5}},
 	Overlay: &Overlay{
 		BytesIn: 5, Peers: []Peer{{Name: "hq", Connected: true, RTTMS: 250}, {Name: "b"}},
 		Channels: []Channel{
@@ -191,6 +193,10 @@ func TestMetrics(t *testing.T) {
 		`peergate_rtsp_bytes_total{direction="out"} 99`,
 		`peergate_stream_bytes_total{stream="a/ä"} 700`,
 		`peergate_stream_publishing{stream="a/ä"} 1`,
+		`peergate_transcode_renditions 1`,
+		`peergate_transcode_speed{stream="a~x"} 1.5`,
+		`peergate_transcode_frames_total{stream="a~x"} 600`,
+		`peergate_transcode_restarts_total{stream="a~x"} 4`,
 		`peergate_overlay_peers 2`,
 		`peergate_overlay_peer_connected{peer="b"} 0`,
 		`peergate_overlay_peer_rtt_seconds{peer="hq"} 0.25`,
