@@ -64,12 +64,14 @@ func (e encoder) filter(height int) string {
 
 // tuning returns the arguments that make an encoder begin a closed group of pictures where it is told to and send a
 // picture as soon as it has it.
-func (e encoder) tuning(codec string) []string {
+func (e encoder) tuning(codec string, rate float64) []string {
+	// ffmpeg guesses the rate of the pictures, at times a hundred times too high, and leaves no bits for each.
+	fps := fmt.Sprintf("fps=%d/1000", int(math.Round(1000*rate)))
 	switch {
 	case e.hwaccel == "" && codec == "h265":
-		return []string{"-preset", "ultrafast", "-tune", "zerolatency", "-forced-idr", "1", "-x265-params", "scenecut=0:open-gop=0:log-level=error"}
+		return []string{"-preset", "ultrafast", "-tune", "zerolatency", "-forced-idr", "1", "-x265-params", fps + ":scenecut=0:open-gop=0:log-level=error"}
 	case e.hwaccel == "":
-		return []string{"-preset", "veryfast", "-tune", "zerolatency", "-forced-idr", "1", "-sc_threshold", "0"}
+		return []string{"-preset", "veryfast", "-tune", "zerolatency", "-forced-idr", "1", "-sc_threshold", "0", "-x264-params", fps}
 	case e.hwaccel == "nvenc":
 		return []string{"-tune", "ll", "-forced-idr", "1", "-no-scenecut", "1", "-bf", "0"}
 	case e.hwaccel == "qsv":
@@ -146,8 +148,9 @@ func (r *recipe) videoArgs() []string {
 	if v.Codec == conf.Copy {
 		return a
 	}
-	a = append(a, r.encoder.tuning(v.Codec)...)
-	a = append(a, "-vf", r.encoder.filter(v.Height), "-force_key_frames", "source", "-g", strconv.Itoa(r.group()))
+	a = append(a, r.encoder.tuning(v.Codec, r.rate)...)
+	a = append(a, "-vf", r.encoder.filter(v.Height), "-force_key_frames", "source", "-g", strconv.Itoa(r.group()),
+		"-enc_time_base", "1:90000") // RTP's, since that of a guessed rate may be too coarse
 	if r.tool.newer(5, 1) {
 		a = append(a, "-fps_mode", "passthrough")
 	} else {

@@ -182,7 +182,7 @@ func (p *Pool) openRender(ctx context.Context, name media.Name, base *media.Stre
 	if err := p.enter(r); err != nil {
 		return nil, err
 	}
-	if rec.video && profile.Video.GOP > 0 {
+	if rec.video && profile.Video.Codec != conf.Copy {
 		rec.rate = frameRate(ctx, base)
 	}
 	select {

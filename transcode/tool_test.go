@@ -131,7 +131,7 @@ func TestRecipe(t *testing.T) {
 		{
 			name: "video and audio", tool: tool, profile: small, tracks: []media.Track{video, alaw}, cfg: conf.Transcode{Threads: 2},
 			with: []string{
-				"-threads 2 -rtsp_transport tcp -i FROM", "-map 0:v:0 -c:v libx264", "min(360,ih)", "-force_key_frames source -g 60", "-b:v 800000",
+				"-threads 2 -rtsp_transport tcp -i FROM", "-map 0:v:0 -c:v libx264", "min(360,ih)", "-x264-params fps=30000/1000", "-force_key_frames source -g 60", "-b:v 800000",
 				"-map 0:a:0 -c:a aac", "-b:a 64000", "-fps_mode passthrough", "-f rtsp -rtsp_transport tcp TO",
 			},
 			without: "-allowed_media_types",
