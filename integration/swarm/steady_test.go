@@ -12,6 +12,8 @@ import (
 const (
 	// hop is the delay of an access link: two hosts are 20 ms from each other.
 	hop = 10 * time.Millisecond
+	// handOn is how often an owner hands on one of the newcomers that it has served at once.
+	handOn = time.Second
 	// rate of the camera in bit/s.
 	rate = 1500 * netlab.Kbit
 	// ratio is that rate in Mbit/s, the unit of links.
@@ -25,7 +27,7 @@ func TestSteady(t *testing.T) {
 	s.audience(s.sites)
 	p50, p95 := joins(s.members())
 	t.Logf("join to first packet: p50 %v, p95 %v; at the owner %v", p50, p95, s.sites[0].reader.join)
-	s.wait(settle)
+	s.wait(time.Duration(len(s.sites)) * handOn) // steady is when the joins are over
 	before := s.told()
 	f := s.measure(*window, s.members(), nil)
 	f.watched(t)
