@@ -27,9 +27,32 @@ func main() {
 	flag.Float64Var(&c.NAT, "nat", 0, "part of the members that cannot be dialled")
 	flag.Float64Var(&c.Liars, "liars", 0, "part of the members that lie")
 	flag.Float64Var(&c.Handshakes, "handshakes", 1, "round trips to make a connection")
+	flag.DurationVar(&c.Settle, "settle", 0, "time after the ramp before measuring; 0: 10 s")
+	plot := flag.String("plot", "", "file for a picture of the delays (SVG)")
 	flag.Parse()
 	began := time.Now()
 	r := sim.Run(c)
 	r.Print(os.Stdout)
 	fmt.Fprintf(os.Stderr, "took %.1f s\n", time.Since(began).Seconds())
+	if *plot != "" {
+		if err := draw(*plot, &r, c); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// draw writes the picture of a run.
+func draw(name string, r *sim.Result, c sim.Config) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	title := fmt.Sprintf("%d members, owner %gx, loss %g %%, mean life %v, crash %g %%, NAT %g %%, liars %g %%, seed %d",
+		c.Members, c.Owner, 100*c.Loss, c.Churn, 100*c.Crash, 100*c.NAT, 100*c.Liars, c.Seed)
+	if err := r.Plot(f, title); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
 }
