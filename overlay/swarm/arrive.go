@@ -70,7 +70,9 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 	if s.win.end() > st.top+uint64(s.k) {
 		st.behind = s.now
 	}
-	st.got++
+	if live {
+		st.got++
+	}
 	if p.unacked == 0 {
 		s.at(s.now.Add(ackEvery))
 	}

@@ -29,7 +29,9 @@ func (s *Swarm) play() {
 				return
 			}
 		}
-		s.stripes[s.next%uint64(s.k)].seen++
+		if st := &s.stripes[s.next%uint64(s.k)]; s.next >= st.live { // what is older may have come from the parent before
+			st.seen++
+		}
 		s.do(Release{s.epoch, s.next})
 		s.stats.Released++
 		s.next++
