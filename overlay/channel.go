@@ -96,6 +96,12 @@ func (ch *channel) description() (*description, <-chan struct{}) {
 	return ch.desc, ch.renewed
 }
 
+// ended tells whether the owner has ended the channel, which stays for a moment to tell the others.
+func (ch *channel) ended() bool {
+	d, _ := ch.description()
+	return d.Ended()
+}
+
 // run is the loop of the channel. It returns when the machine has left the swarm or ctx ends.
 func (ch *channel) run(ctx context.Context) {
 	defer ch.finish()

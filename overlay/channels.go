@@ -75,6 +75,21 @@ func (n *Node) channel(id chunk.ID) *channel {
 	return n.channels[id]
 }
 
+// lasting is channel, which waits for one that its owner has ended to be gone: what comes after it is another.
+func (n *Node) lasting(ctx context.Context, id chunk.ID) (*channel, error) {
+	for {
+		ch := n.channel(id)
+		if ch == nil || !ch.ended() {
+			return ch, nil
+		}
+		select {
+		case <-ch.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // allChannels returns all channels.
 func (n *Node) allChannels() []*channel {
 	n.mu.Lock()
@@ -142,7 +157,7 @@ func (n *Node) obtain(ctx context.Context, id chunk.ID, make func() (*channel, e
 			return n.establish(id, wait, make)
 		}
 		select {
-		case <-wait: // if the other attempt has failed, perhaps only because its caller went away, try again
+		case <-wait: // an ended channel is gone; or the other attempt is over: if it failed, perhaps only because its caller left, try again
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -154,6 +169,9 @@ func (n *Node) reserve(id chunk.ID) (ch *channel, wait chan struct{}, mine bool)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if ch := n.channels[id]; ch != nil {
+		if ch.ended() {
+			return nil, ch.done, false
+		}
 		return ch, nil, false
 	}
 	if wait, ok := n.joining[id]; ok {

@@ -162,7 +162,10 @@ func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *mis
 	if s.owner == n.ID() {
 		return n.lookHere(ctx, s)
 	}
-	if ch := n.channel(channelID(s.owner, s.name)); ch != nil {
+	switch ch, err := n.lasting(ctx, channelID(s.owner, s.name)); {
+	case err != nil:
+		return nil, &missing{cause: causeUnreachable}
+	case ch != nil:
 		if ch.orphan.Load() {
 			return nil, &missing{cause: causeUnreachable}
 		}
