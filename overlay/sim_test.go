@@ -25,6 +25,7 @@ import (
 type simulation struct {
 	t     *testing.T
 	net   *simnet.Simnet
+	mu    sync.Mutex // guards the making of endpoints, which simnet does not
 	nodes []*simulated
 }
 
@@ -42,8 +43,8 @@ func line(up, down int) simnet.NodeBiDiLinkSettings {
 	}
 }
 
-// newSimulation makes gateways that may give so many bits a second and have lines of 20 Mbit/s at least, 20 ms from each other. The first lists all and is listed by all;
-// besides, each lists eight others and is listed by as many.
+// newSimulation makes gateways that may give so many bits a second and have lines of 20 Mbit/s at least, 20 ms from
+// each other. The first lists all and is listed by all; besides, each lists eight others and is listed by as many.
 func newSimulation(t *testing.T, uplinks []int) *simulation {
 	s := &simulation{t: t, net: &simnet.Simnet{
 		LatencyFunc: simnet.StaticLatency(20 * time.Millisecond), Logger: slog.New(slog.DiscardHandler),
@@ -60,6 +61,8 @@ func newSimulation(t *testing.T, uplinks []int) *simulation {
 		n.o = Options{
 			Conf: c, Peers: make(map[string]conf.Peer), Identity: id,
 			udp: func(a *net.UDPAddr) (net.PacketConn, error) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				return s.net.NewEndpoint(a, line(max(up, 20_000_000), 100_000_000)), nil
 			},
 		}
