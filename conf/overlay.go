@@ -24,6 +24,7 @@ type Overlay struct {
 	Relay       []string     `yaml:"relay"`        // patterns of peers' channels to carry for others though nobody watches here
 	Steady      bool         `yaml:"steady"`       // play everything at one delay after the owner's clock, in step with other sites
 	Congestion  string       `yaml:"congestion"`   // of TCP connections to peers: bbr where the kernel has it, or system
+	NetworkKey  string       `yaml:"network_key"`  // file with the key of a private network; "" is none
 }
 
 func defaultOverlay() Overlay {

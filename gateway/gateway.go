@@ -43,7 +43,13 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 	g.renditions = transcode.New(c.Transcode, g.server, g.hub, log)
 	openers := []media.Opener{g.sources, g.renditions}
 	if c.Overlay.Enabled {
-		if g.node, err = overlay.New(g.overlayOptions(c), g.hub, log); err != nil {
+		o := g.overlayOptions(c)
+		if c.Overlay.NetworkKey != "" {
+			if o.NetworkKey, err = p2p.LoadNetworkKey(c.Overlay.NetworkKey); err != nil {
+				return nil, err
+			}
+		}
+		if g.node, err = overlay.New(o, g.hub, log); err != nil {
 			return nil, err
 		}
 		openers = append(openers, g.node)
@@ -105,6 +111,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.Enabled = running.Overlay.Enabled
 	c.Overlay.Listen = running.Overlay.Listen
 	c.Overlay.Congestion = running.Overlay.Congestion
+	c.Overlay.NetworkKey = running.Overlay.NetworkKey
 	c.Transcode = running.Transcode
 	c.API = running.API
 	return c

@@ -40,6 +40,8 @@ type Options struct {
 	Identity p2p.Identity
 	Data     string // folder for what must outlive the process; "" keeps nothing
 	Version  string // of the program, told to peers
+	// NetworkKey of a private network, whose gateways are let in though they are not listed; nil is none.
+	NetworkKey []byte
 
 	udp func(*net.UDPAddr) (net.PacketConn, error) // of a simulated network, in tests
 }
@@ -76,7 +78,7 @@ type Node struct {
 func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	n := &Node{
 		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
-		book: newBook(o.Peers), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
+		book: newBook(o.Peers, o.NetworkKey != nil), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
 		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
 		relinks: make(chan struct{}, 1),
 		links:   make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
@@ -90,7 +92,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	}
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
-		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp,
+		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},

@@ -89,14 +89,16 @@ func (p *peer) fault() error {
 
 // book is the table of the peers this gateway deals with. It is safe for concurrent use.
 type book struct {
+	private bool // whoever knows the network's key is let in, which p2p sees to
+
 	mu     sync.Mutex // guards the fields below
 	byID   map[p2p.ID]*peer
 	byName map[string]*peer
 	banned map[p2p.ID]time.Time // until when
 }
 
-func newBook(peers map[string]conf.Peer) *book {
-	b := &book{banned: make(map[p2p.ID]time.Time)}
+func newBook(peers map[string]conf.Peer, private bool) *book {
+	b := &book{private: private, banned: make(map[p2p.ID]time.Time)}
 	b.set(peers)
 	return b
 }
@@ -159,7 +161,7 @@ func (b *book) name(id p2p.ID) string {
 }
 
 // allow tells whether a gateway may connect.
-func (b *book) allow(id p2p.ID) bool { return b.peer(id) != nil && b.banLeft(id) == 0 }
+func (b *book) allow(id p2p.ID) bool { return (b.private || b.peer(id) != nil) && b.banLeft(id) == 0 }
 
 // ban keeps a peer out; it reports false when it is kept out already.
 func (b *book) ban(id p2p.ID) bool {

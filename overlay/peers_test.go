@@ -10,7 +10,7 @@ import (
 )
 
 func TestBook(t *testing.T) {
-	b := newBook(map[string]conf.Peer{"hq": {ID: "1", Addresses: []string{"x"}}, "lab": {ID: "2"}})
+	b := newBook(map[string]conf.Peer{"hq": {ID: "1", Addresses: []string{"x"}}, "lab": {ID: "2"}}, false)
 	hq := b.named("hq")
 	if hq == nil || b.peer("1") != hq || b.name("1") != "hq" || !b.allow("1") || b.allow("3") {
 		t.Errorf("book = %+v", b)
@@ -27,7 +27,7 @@ func TestBook(t *testing.T) {
 
 func TestBan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBook(map[string]conf.Peer{"hq": {ID: "1"}})
+		b := newBook(map[string]conf.Peer{"hq": {ID: "1"}}, false)
 		if !b.ban("1") || b.ban("1") {
 			t.Error("ban tells a second one apart wrongly")
 		}

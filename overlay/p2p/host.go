@@ -20,7 +20,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -39,6 +38,8 @@ type Options struct {
 	Handlers map[Protocol]Handler // what peers may open
 	UserTag  string               // name and version of the program, told to peers
 	BBR      bool                 // ask for BBR as the congestion control of TCP connections
+	// NetworkKey, when it is set, keeps out all who do not know it; see LoadNetworkKey.
+	NetworkKey []byte
 	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
 	UDP func(*net.UDPAddr) (net.PacketConn, error)
 }
@@ -130,7 +131,7 @@ func (h *Host) listen() (host.Host, func() error, error) {
 		libp2p.UserAgent(h.o.UserTag),
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.Transport(quic.NewTransport),
+		libp2p.Transport(h.newQUIC),
 		libp2p.ConnectionGater(&gater{h.o.Allow, h.refused}),
 		libp2p.ConnectionManager(conns),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rank)),
@@ -154,7 +155,7 @@ func (h *Host) network() (opts []libp2p.Option, done func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	opts = []libp2p.Option{libp2p.Transport(newTCP(h.o.BBR)), libp2p.ResourceManager(bounds)}
+	opts = []libp2p.Option{libp2p.Transport(h.newTCP), libp2p.ResourceManager(bounds)}
 	return opts, bounds.Close, nil
 }
 

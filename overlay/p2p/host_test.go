@@ -41,6 +41,17 @@ func start(t *testing.T, id Identity, listen []string, peers ...ID) (*Host, []st
 		Allow:    func(id ID) bool { return slices.Contains(peers, id) },
 		Handlers: map[Protocol]Handler{Control: echo},
 	}, slog.New(slog.DiscardHandler))
+	run(t, h)
+	addrs, err := h.Addrs(deadline(t))
+	if err != nil {
+		t.Fatalf("Addrs = %v", err)
+	}
+	return h, addrs
+}
+
+// run runs a host until the test ends.
+func run(t *testing.T, h *Host) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -52,11 +63,6 @@ func start(t *testing.T, id Identity, listen []string, peers ...ID) (*Host, []st
 		cancel()
 		wg.Wait()
 	})
-	addrs, err := h.Addrs(deadline(t))
-	if err != nil {
-		t.Fatalf("Addrs = %v", err)
-	}
-	return h, addrs
 }
 
 func deadline(t *testing.T) context.Context {

@@ -20,14 +20,12 @@ type tcpTransport struct {
 	bbr      bool
 }
 
-// newTCP returns the constructor of the transport, as libp2p wants it.
-func newTCP(bbr bool) func(transport.Upgrader, network.ResourceManager) (*tcpTransport, error) {
-	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
-		d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return tuneSocket(c, bbr) }}
-		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
-			func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
-		return &tcpTransport{t, u, bbr}, err
-	}
+// newTCP makes the transport for libp2p.
+func (h *Host) newTCP(u transport.Upgrader, rm network.ResourceManager) (transport.Transport, error) {
+	d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return tuneSocket(c, h.o.BBR) }}
+	t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
+		func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
+	return h.private(&tcpTransport{t, u, h.o.BBR}, err)
 }
 
 // Listen accepts connections at the address.

@@ -6,10 +6,22 @@ import (
 	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/pnet"
+	"github.com/libp2p/go-libp2p/core/transport"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/quic-go/quic-go"
 )
+
+// newQUIC makes libp2p's transport for QUIC.
+func (h *Host) newQUIC(
+	key crypto.PrivKey, m *quicreuse.ConnManager, psk pnet.PSK, g connmgr.ConnectionGater, rm network.ResourceManager,
+) (transport.Transport, error) {
+	return h.private(libp2pquic.NewTransport(key, m, psk, g, rm))
+}
 
 // udpOptions makes libp2p use QUIC on the sockets that Options.UDP gives, and nothing of this machine. What it returns
 // closes them, since libp2p does not.
