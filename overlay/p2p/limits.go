@@ -21,14 +21,17 @@ const (
 	maxConns = 2048
 	// maxPeerConns bounds the connections of one peer: nine lanes each way, and one or two that libp2p has by itself.
 	maxPeerConns = 32
-	// maxAddressConns bounds the connections from one IPv4 address or IPv6 /56, behind which many gateways may be.
-	// libp2p allows 8.
-	maxAddressConns = 256
+	// maxAddressConns bounds the connections from one IPv4 address or IPv6 /56, behind which many gateways may be: 50
+	// with ten connections each, lanes counted, and as many again. libp2p allows 8.
+	maxAddressConns = 1024
 	// newConns is how many connections a second one address may open in the long run, and newConnsBurst how many at
 	// once. A handshake costs about 1 ms of CPU. libp2p allows 0.2 and 16: gateways behind one NAT that come back
 	// after a power cut would wait for minutes.
-	newConns      = 20
-	newConnsBurst = 200
+	newConns      = 50
+	newConnsBurst = 1024
+	// maxShaking bounds the connections whose handshake is not over. libp2p allows 32 and some more for much memory:
+	// of 50 gateways that come back at once, some would be refused.
+	maxShaking = 512
 	// maxMemory bounds the receive windows of all streams in bytes: 16 MB for each of a few that go over long fat
 	// links, 256 KB for each of the others.
 	maxMemory = 1 << 30
@@ -47,7 +50,11 @@ func limits() (network.ResourceManager, error) {
 	cfg := rcmgr.PartialLimitConfig{
 		System: all, ServiceDefault: all, ProtocolDefault: all,
 		PeerDefault: peer, ServicePeerDefault: peer, ProtocolPeerDefault: peer,
-		// Transient, where connections are until the handshake is over, keeps libp2p's limits scaled to the machine.
+		// Where connections are until the handshake is over.
+		Transient: rcmgr.ResourceLimits{
+			Conns: maxShaking, ConnsInbound: maxShaking, ConnsOutbound: maxShaking, FD: maxShaking,
+			Streams: maxPeerStreams, StreamsInbound: maxPeerStreams, StreamsOutbound: maxPeerStreams, Memory: maxMemory / 4,
+		},
 	}
 	m, err := rcmgr.NewResourceManager(
 		rcmgr.NewFixedLimiter(cfg.Build(rcmgr.DefaultLimits.AutoScale())),
