@@ -206,16 +206,22 @@ func TestChannelsComeBack(t *testing.T) {
 	if p := transportOf(t, a).Interleaved; p.First != 0 {
 		t.Errorf("interleaved = %v, want 0-1", p)
 	}
-	if n := len(s.ports.owners); n != 0 {
-		t.Errorf("%d UDP ports are held", n)
+	s.ports.mu.Lock()
+	held := len(s.ports.owners)
+	s.ports.mu.Unlock()
+	if held != 0 {
+		t.Errorf("%d UDP ports are held", held)
 	}
 	c.must("PLAY", s.url("/live"), ses)
 	c.frame(2)
 	c.frame(0)
 	c.must("TEARDOWN", s.url("/live"), ses)
 	for _, conn := range s.allConns() {
-		if len(conn.channels)+len(conn.sessions) != 0 {
-			t.Errorf("channels %v are held", conn.channels)
+		conn.mu.Lock()
+		held := len(conn.channels) + len(conn.sessions)
+		conn.mu.Unlock()
+		if held != 0 {
+			t.Errorf("%d channels and sessions are held", held)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func ask(ctx context.Context, path string, args ...string) ([]byte, error) {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%s %s: gives no answer", path, args[0])
+		return nil, fmt.Errorf("%s %s: gives no answer: %w", path, args[0], ctx.Err())
 	case errors.As(err, &exit) && len(exit.Stderr) > 0:
 		first, _, _ := strings.Cut(string(exit.Stderr), "\n")
 		return nil, fmt.Errorf("%s %s: %w: %s", path, args[0], err, first)

@@ -88,8 +88,8 @@ func TestProbe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Probe(ctx, conf.Transcode{FFmpeg: script(t, "sleep 60")}); err == nil {
-		t.Error("a hanging program is taken for an ffmpeg")
+	if _, err := Probe(ctx, conf.Transcode{FFmpeg: script(t, "sleep 60")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Probe of a hanging program = %v, want the context's error", err)
 	}
 	answers := `case "$3" in -version) echo ffmpeg version 5.1.9;; -encoders) echo "------
  V....D libx264 x";; *) echo "------

@@ -16,6 +16,9 @@ import (
 	"peergate/media"
 )
 
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
 // video and audio are tracks as an encoder announces them; video brings its parameter sets in band.
 var (
 	video = media.Track{Kind: "video", Lines: []string{"m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000"}}
@@ -118,13 +121,13 @@ func (l *lab) waiting(c *client) (w bool) {
 // eventually waits until something is so.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for range 5000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if is() {
 			return
 		}
 		<-time.After(time.Millisecond)
 	}
-	t.Fatalf("not so after 5 s: %s", what)
+	t.Fatalf("not so after %v: %s", patience, what)
 }
 
 // got is a packet that a client received.
@@ -311,7 +314,7 @@ func (c *client) join(l *lab) {
 func (c *client) play() []Start {
 	c.t.Helper()
 	var starts []Start
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := c.player.Play(ctx, c.link, func(s []Start) []byte {
 		starts = s
@@ -341,7 +344,7 @@ func (c *client) next(channel int) got {
 	select {
 	case g := <-c.packets[channel]:
 		return g
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatalf("no packet on channel %d", channel)
 		return got{}
 	}
@@ -353,7 +356,7 @@ func (c *client) end() error {
 	select {
 	case err := <-c.ended:
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatal("the player was not ended")
 		return nil
 	}

@@ -63,9 +63,14 @@ func TestPartialWrites(t *testing.T) {
 		c.join(l)
 		seq := c.play()[0].Seq
 		l.picture(false, 4)
-		eventually(t, "the frame has arrived", func() (is bool) {
-			sh.call(func() { is = c.player.flow.head() == 2 })
-			return is
+		eventually(t, "both frames have arrived", func() bool {
+			arrived := 0
+			sh.call(func() {
+				for _, b := range c.player.flow.log {
+					arrived += len(b.packets)
+				}
+			})
+			return arrived == 8
 		})
 		answers := 0
 		for again := true; again; {
