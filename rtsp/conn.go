@@ -34,6 +34,7 @@ type conn struct {
 	remote, local netip.AddrPort
 	secure        bool // over TLS
 	link          *delivery.Link
+	shown         chan struct{} // closed when it is known what it is for, and, of a POST, when its turn has come
 
 	began   atomic.Int64 // when the message that is being read began, in Unix nanoseconds; 0 between messages
 	heard   atomic.Int64 // when the last message ended
@@ -43,6 +44,7 @@ type conn struct {
 
 	// The fields below belong to the goroutine that reads.
 	tunnelled bool // requests come through an HTTP tunnel
+	isShown   bool // shown is closed
 	announced *announcement
 	complaint string                // logged last
 	unread    int                   // bytes of answers that the client may not have taken
@@ -63,7 +65,7 @@ type channel struct {
 }
 
 func newConn(s *Server, id uint64, nc net.Conn, remote, local netip.AddrPort) *conn {
-	c := &conn{srv: s, id: id, nc: nc, remote: remote, local: local}
+	c := &conn{srv: s, id: id, nc: nc, remote: remote, local: local, shown: make(chan struct{})}
 	c.heard.Store(time.Now().UnixNano())
 	return c
 }
@@ -74,6 +76,7 @@ func (c *conn) log() *slog.Logger { return c.srv.log.With("remote", c.remote.Str
 // begin serves the connection until it ends.
 func (c *conn) begin(ctx context.Context, secure *secureListener) {
 	defer c.close()
+	defer c.show()
 	stream := c.nc
 	if secure != nil {
 		t, err := secure.handshake(ctx, c.nc, c.srv.settings().HeaderTimeout)
@@ -102,6 +105,9 @@ func (c *conn) serve(ctx context.Context, r *wire.Reader) {
 		now := time.Now()
 		c.began.Store(0)
 		c.heard.Store(now.UnixNano())
+		if q, ok := m.(*wire.Request); !ok || q.Method != "POST" {
+			c.show()
+		}
 		var fault *wire.Error
 		switch {
 		case errors.As(err, &fault):

@@ -131,16 +131,47 @@ func (c *conn) servePost(ctx context.Context, m *wire.Request, r *wire.Reader, k
 		c.refuseHTTP(m, 404, "no GET with this x-sessioncookie has come before")
 		return
 	}
-	t.down.halved.Store(false)
 	c.posting.Store(true)
+	if first := t.down.halved.Swap(false); !first {
+		c.waitForOlder(ctx)
+	}
 	if !t.begin(ctx, c) {
 		return
 	}
 	defer t.end(c)
+	c.show()
 	t.decode.from = r.Buffered()
 	_, err := io.Copy(t.feed, &t.decode)
 	if err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
 		c.log().Debug("connection lost", "err", err)
+	}
+}
+
+// waitForOlder waits until the connections of the same host that were accepted before this one have shown what they are
+// for: one of them may be an earlier POST of the tunnel, whose bytes come first, though its goroutine runs later. One that
+// says nothing is not waited for longer than an old POST.
+func (c *conn) waitForOlder(ctx context.Context) {
+	late := time.NewTimer(handover)
+	defer late.Stop()
+	for _, o := range c.srv.allConns() {
+		if o.id >= c.id || o.remote.Addr() != c.remote.Addr() {
+			continue
+		}
+		select {
+		case <-o.shown:
+		case <-late.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// show tells those who wait that it is known what the connection is for.
+func (c *conn) show() {
+	if !c.isShown {
+		c.isShown = true
+		close(c.shown)
 	}
 }
 

@@ -6,13 +6,18 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
+	"peergate/conf"
+	"peergate/media"
 	"peergate/rtsp/wire"
 )
 
@@ -102,10 +107,11 @@ func TestTunnelRefused(t *testing.T) {
 		"405 PUT":               "PUT / HTTP/1.1\r\nx-sessioncookie: mine\r\n\r\n",
 		"404 POST from outside": fmt.Sprintf(post, "mine"),
 	} {
-		c := s.dial()
+		from := "127.0.0.1"
 		if strings.Contains(name, "outside") {
-			c = s.dialFrom("127.0.0.2")
+			from = "127.0.0.2"
 		}
+		c := s.dialFrom(from)
 		c.write(text)
 		if line, err := readHTTP(c); err != nil || !strings.Contains(line, " "+name[:3]+" ") {
 			t.Errorf("%s: answer is %q, %v", name, line, err)
@@ -137,6 +143,41 @@ func TestHalfTunnel(t *testing.T) {
 	c.gone()
 	up.write(encode(ask("OPTIONS", "*")))
 	wantStatus(t, "OPTIONS", whole.answer(), 200)
+}
+
+// TestPostsInOrder has a POST wait for a connection that was accepted before it until that has shown what it is for, or
+// has said nothing for too long. Once the second of two POSTs that came at the same moment was read first.
+func TestPostsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(conf.Default(), "", nil, media.NewHub(slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+		accepted := func(remote string) *conn {
+			s.lastConn++
+			c := newConn(s, s.lastConn, nil, netip.MustParseAddrPort(remote), netip.AddrPort{})
+			s.conns[c] = struct{}{}
+			return c
+		}
+		old, _, post, _ := accepted("192.0.2.1:1"), accepted("192.0.2.2:1"), accepted("192.0.2.1:2"), accepted("192.0.2.1:3")
+		for _, shows := range []bool{false, true} {
+			begun := time.Now()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				post.waitForOlder(t.Context())
+			}()
+			time.Sleep(handover / 2)
+			if shows {
+				old.show()
+			}
+			<-done
+			want := handover
+			if shows {
+				want /= 2
+			}
+			if d := time.Since(begun); d != want {
+				t.Errorf("an older connection that shows itself (%v) is waited for %v, want %v", shows, d, want)
+			}
+		}
+	})
 }
 
 // TestBase64Reader decodes what is encoded in pieces of any length.
