@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -278,6 +279,35 @@ func (c *client) setup(url string, tracks int) string {
 		headers = []string{sessionOf(c.must("SETUP", url+"/"+wire.Control(i), h...))}
 	}
 	return headers[0]
+}
+
+// freePort returns an even port of loopback that is free for TCP and UDP, with the three after it. It is below those that
+// Linux gives to outgoing connections (from 32768 on), so that none of these takes it before the test does.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 10000 + 4*rand.IntN(2500)
+		if isFree(port) && isFree(port+1) && isFree(port+2) && isFree(port+3) {
+			return port
+		}
+	}
+	t.Fatal("no ports are free")
+	return 0
+}
+
+func isFree(port int) bool {
+	addr := netip.AddrPortFrom(loopback, uint16(port)).String()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	l.Close()
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // udp is a client's pair of ports.

@@ -16,12 +16,7 @@ import (
 // newMulticastServer starts a server whose streams have groups on loopback; the port is that of the first track.
 func newMulticastServer(t *testing.T) (*server, int) {
 	t.Helper()
-	free, err := openPair(loopback, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, _ := free.numbers()
-	free.close()
+	port := freePort(t)
 	return newServer(t, func(c *conf.Config) {
 		c.RTSP.Multicast = conf.Multicast{
 			Groups: conf.Network{Prefix: netip.MustParsePrefix("239.255.42.0/24")}, Port: port, TTL: 1, Interface: "lo",

@@ -142,7 +142,10 @@ func TestReceiverReports(t *testing.T) {
 	st := s.hub.Stream("pub")
 	eventually(t, "the packets come", func() bool { return st.Stats().Packets == 19 })
 	ses := s.session(wire.SessionID(strings.TrimPrefix(p.session, "Session: ")))
-	eventually(t, "the report comes", func() bool { in := ses.legs[0].intake; in.mu.Lock(); defer in.mu.Unlock(); return in.ntp != 0 })
+	ses.mu.Lock()
+	in := ses.legs[0].intake
+	ses.mu.Unlock()
+	eventually(t, "the report comes", func() bool { in.mu.Lock(); defer in.mu.Unlock(); return in.ntp != 0 })
 	s.tickAt(reportEvery / 2)
 	pkts, err := rtcp.Unmarshal(packet(t, u.rtcp))
 	if err != nil || len(pkts) != 2 {

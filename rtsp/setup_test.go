@@ -152,12 +152,7 @@ func TestSetupSession(t *testing.T) {
 
 // TestUDPPorts: the configured ports are used and told.
 func TestUDPPorts(t *testing.T) {
-	free, err := openPair(loopback, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, _ := free.numbers()
-	free.close()
+	port := freePort(t)
 	s := newServer(t, func(c *conf.Config) { c.RTSP.UDPPorts = conf.Ports{RTP: port} })
 	s.live("live", h264Track)
 	u := newUDP(t)

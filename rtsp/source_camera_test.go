@@ -82,42 +82,11 @@ func (c *testCamera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, 
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
-// freePort returns an even port that is free for TCP, and for UDP with the next one.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	host := netip.MustParseAddr("127.0.0.1")
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := netip.MustParseAddrPort(l.Addr().String()).Port() &^ 1
-		l.Close()
-		tcp, err1 := net.Listen("tcp", netip.AddrPortFrom(host, port).String())
-		rtp, err2 := net.ListenPacket("udp", netip.AddrPortFrom(host, port).String())
-		rtcp, err3 := net.ListenPacket("udp", netip.AddrPortFrom(host, port+1).String())
-		if err1 == nil {
-			tcp.Close()
-		}
-		if err2 == nil {
-			rtp.Close()
-		}
-		if err3 == nil {
-			rtcp.Close()
-		}
-		if errors.Join(err1, err2, err3) == nil {
-			return port
-		}
-	}
-	t.Fatal("no pair of ports is free")
-	return 0
-}
-
 // start runs the camera until the returned function is called.
 func (c *testCamera) start(t *testing.T) (stop func()) {
 	t.Helper()
 	if c.address == "" {
-		c.address = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t)).String()
+		c.address = netip.AddrPortFrom(loopback, uint16(freePort(t))).String()
 		c.asked = make(chan struct{}, 1)
 	}
 	ap := netip.MustParseAddrPort(c.address)
@@ -251,7 +220,7 @@ func TestCameraComesBack(t *testing.T) {
 }
 
 func TestCameraSaysWhy(t *testing.T) {
-	closed := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t)).String()
+	closed := netip.AddrPortFrom(loopback, uint16(freePort(t))).String()
 	for _, c := range []struct {
 		name, user, listen, transport, want string
 		status                              base.StatusCode

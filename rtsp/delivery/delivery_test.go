@@ -32,10 +32,11 @@ type lab struct {
 	pub    *media.Publisher
 	sender *Sender
 	seq    [2]atomic.Uint32
-	frame  int    // number of the next video frame
-	base   uint32 // what the stream adds to timestamps
-	bare   bool   // key frames lack parameter sets
-	stop   func() // ends the sender
+	frame  int       // number of the next video frame
+	base   uint32    // what the stream adds to timestamps
+	bare   bool      // key frames lack parameter sets
+	at     time.Time // when packets arrive, or zero: now
+	stop   func()    // ends the sender
 }
 
 func newLab(t testing.TB, o Options, tracks ...media.Track) *lab {
@@ -77,7 +78,11 @@ func (l *lab) write(track int, pt byte, marker bool, ts uint32, payload []byte) 
 	b = binary.BigEndian.AppendUint16(b, uint16(l.seq[track].Add(1)))
 	b = binary.BigEndian.AppendUint32(b, ts)
 	b = binary.BigEndian.AppendUint32(b, 1)
-	if err := l.pub.WriteRTP(track, append(b, payload...), time.Now()); err != nil {
+	at := l.at
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if err := l.pub.WriteRTP(track, append(b, payload...), at); err != nil {
 		l.t.Fatal(err)
 	}
 }
