@@ -128,21 +128,50 @@ func (h *Hub) ask(ctx context.Context, name Name, wait chan struct{}) (*Stream, 
 }
 
 // Publish begins to publish a name. A publisher that the name already has is replaced; its players stay when the
-// tracks are Compatible, else their stream ends and another begins.
+// tracks go on with theirs: the same codecs, clocks and AAC configurations, in any order and with any payload types.
+// Else their stream ends and another begins.
 func (h *Hub) Publish(name Name, tracks []Track, o Origin) (*Publisher, error) {
+	p, err := newPublisher(name, tracks)
+	if err != nil {
+		return nil, err
+	}
+	h.install(p, name, tracks, o)
+	return p, nil
+}
+
+// Continues reports whether players of the name could go on with such a publisher, or that it has none.
+func (h *Hub) Continues(name Name, tracks []Track, o Origin) bool {
+	s := h.Stream(name)
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.route(tracks, o)
+	return ok || len(s.subs) == 0
+}
+
+func newPublisher(name Name, tracks []Track) (*Publisher, error) {
 	if _, err := ParseName(string(name)); err != nil {
 		return nil, err
 	}
 	if len(tracks) == 0 {
 		return nil, fmt.Errorf("publish %s: no tracks", name)
 	}
-	p := &Publisher{done: make(chan struct{}), tracks: make([]publisherTrack, len(tracks))}
+	p := &Publisher{done: make(chan struct{}), tracks: make([]publisherTrack, len(tracks)), from: make([]int, len(tracks))}
+	for i := range tracks {
+		p.tracks[i].to, p.from[i] = i, i
+	}
+	return p, nil
+}
+
+// install makes p the publisher of a name.
+func (h *Hub) install(p *Publisher, name Name, tracks []Track, o Origin) {
 	if h.enter(p, name, tracks, o) {
 		h.log.Info("publisher returned", "stream", name, "remote", o.Remote)
 	} else {
 		h.log.Info("stream began", "stream", name, "remote", o.Remote)
 	}
-	return p, nil
 }
 
 // enter gives p the stream of that name, or a new one; it reports whether players could stay.
@@ -166,13 +195,36 @@ func (h *Hub) enter(p *Publisher, name Name, tracks []Track, o Origin) bool {
 func (s *Stream) replace(p *Publisher, tracks []Track, o Origin) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !Compatible(s.tracks, tracks) || s.origin.Verbatim != o.Verbatim {
+	route, ok := s.route(tracks, o)
+	if !ok {
 		return false
 	}
 	s.retire()
 	p.st, s.pub = s, p
-	s.describe(tracks, o)
+	s.describe(p.follow(s.tracks, tracks, route), o)
 	return true
+}
+
+// route tells which of the stream's tracks a publisher's would continue; ok is false when players could not go on. What
+// is verbatim is changed in nothing, so neither order nor payload types may differ. The lock is held.
+func (s *Stream) route(tracks []Track, o Origin) (route []int, ok bool) {
+	if s.origin.Verbatim != o.Verbatim {
+		return nil, false
+	}
+	if route, ok = match(s.tracks, tracks); !ok {
+		return nil, false
+	}
+	if !o.Spare && (len(tracks) != len(s.tracks) || slices.Contains(route, -1)) {
+		return nil, false
+	}
+	if o.Verbatim {
+		for i, to := range route {
+			if i != to || !slices.Equal(s.tracks[i].PayloadTypes(), tracks[i].PayloadTypes()) {
+				return nil, false
+			}
+		}
+	}
+	return route, true
 }
 
 // retire takes the publisher from the stream. The lock is held.

@@ -3,31 +3,38 @@ package media
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Origin tells where a stream comes from and how its packets are to be treated.
 type Origin struct {
-	Kind     string        // "publish", "rtsp", "demo", "overlay" or "transcode"
+	Kind     string        // "publish", "rtsp", "stream", "demo", "overlay" or "transcode"
 	Remote   string        // address, URL without its password, or peer
 	Verbatim bool          // SSRC, sequence, timestamps and clock are the owner's and stay as they are
 	Linger   time.Duration // how long players wait for the publisher to return after Close; 0: the stream ends then
+	Spare    bool          // tracks that waiting players lack may be left out, so that they can go on with this publisher
 }
 
 // Publisher is the one writer of a stream. Its methods are safe for concurrent use.
 type Publisher struct {
-	st   *Stream
-	done chan struct{} // closed when the publisher was closed or replaced
+	st      *Stream       // of a standby, only set once it has entered
+	done    chan struct{} // closed when the publisher was closed or replaced
+	standby *standby      // nil of one that publishes from the beginning
 
 	// The fields below are guarded by st.mu.
 	closed bool
 	tracks []publisherTrack
+	from   []int         // the publisher's track of each of the stream's; -1: none
 	offset time.Duration // owner's clock less the source's, when reports is set
 	synced bool          // a sender report has set offset
 }
 
 // publisherTrack maps one track of a publisher onto the stream's.
 type publisherTrack struct {
+	to     int   // the stream's track; -1: the stream lacks it
+	number uint8 // the payload type that packets get, when typed is set
+	typed  bool
 	mapped bool // the fields below are set
 	source uint32
 	seq    uint16 // to add to sequence numbers
@@ -46,10 +53,40 @@ func (p *Publisher) Stream() *Stream { return p.st }
 func (p *Publisher) Done() <-chan struct{} { return p.done }
 
 // Close ends the publishing; the stream ends too, after Origin.Linger, unless another publisher takes over.
-func (p *Publisher) Close() { p.st.hub.leave(p, true) }
+func (p *Publisher) Close() { p.leave(true) }
 
 // End is Close for a publisher that will not return: the stream ends now, whatever Origin.Linger is.
-func (p *Publisher) End() { p.st.hub.leave(p, false) }
+func (p *Publisher) End() { p.leave(false) }
+
+func (p *Publisher) leave(linger bool) {
+	if p.standby != nil && p.standby.close(p) {
+		return
+	}
+	p.st.hub.leave(p, linger)
+}
+
+// follow gives each of the publisher's tracks its place in a stream of tracks that players have already.
+func (p *Publisher) follow(stream, tracks []Track, route []int) []Track {
+	p.from = make([]int, len(stream))
+	for i := range p.from {
+		p.from[i] = -1
+	}
+	described := slices.Clone(stream)
+	for i, to := range route {
+		m := &p.tracks[i]
+		m.to = to
+		if to < 0 {
+			continue
+		}
+		p.from[to] = i
+		described[to] = tracks[i]
+		if want, has := stream[to].PayloadTypes(), tracks[i].PayloadTypes(); !slices.Equal(want, has) {
+			m.number, m.typed = want[0], true
+			described[to] = tracks[i].renumbered(want[0])
+		}
+	}
+	return described
+}
 
 // WriteRTP publishes an RTP packet that came at the given time. It takes ownership of b, whose header it may rewrite.
 // The error is ErrEnded after Close or replacement, else it says what is wrong with the packet.
@@ -60,19 +97,28 @@ func (p *Publisher) WriteRTP(track int, b []byte, arrived time.Time) error {
 	if err := checkRTP(b); err != nil {
 		return err
 	}
+	if p.standby != nil {
+		if enters, err := p.standby.rtp(p, track, b, arrived); !enters {
+			return err
+		}
+	}
 	s := p.st
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.closed {
 		return ErrEnded
 	}
-	pkt := Packet{Track: track, Data: b, Arrived: arrived}
-	p.rewrite(&pkt)
-	t := &s.state[track]
+	m := &p.tracks[track]
+	if m.to < 0 {
+		return nil
+	}
+	pkt := Packet{Track: m.to, Data: b, Arrived: arrived}
+	p.rewrite(&pkt, m)
+	t := &s.state[m.to]
 	switch {
 	case s.keys < 0:
 		pkt.Key = true
-	case s.keys == track:
+	case s.keys == m.to:
 		pkt.Key = t.keys.key(&pkt)
 	}
 	t.packets++
@@ -87,10 +133,13 @@ func (p *Publisher) WriteRTP(track int, b []byte, arrived time.Time) error {
 }
 
 // rewrite gives a packet the stream's SSRC, sequence number and timestamp.
-func (p *Publisher) rewrite(pkt *Packet) {
-	m, t := &p.tracks[pkt.Track], &p.st.state[pkt.Track]
+func (p *Publisher) rewrite(pkt *Packet, m *publisherTrack) {
+	t := &p.st.state[pkt.Track]
 	if !m.mapped || m.source != pkt.SSRC() {
-		p.enter(pkt)
+		p.enter(pkt, m)
+	}
+	if m.typed {
+		pkt.Data[1] = pkt.Data[1]&0x80 | m.number
 	}
 	seq := pkt.Sequence()
 	if d := int16(seq - m.next); d >= 0 {
@@ -106,8 +155,8 @@ func (p *Publisher) rewrite(pkt *Packet) {
 }
 
 // enter fixes how the packets of a source that is new on a track continue those before it.
-func (p *Publisher) enter(pkt *Packet) {
-	m, t := &p.tracks[pkt.Track], &p.st.state[pkt.Track]
+func (p *Publisher) enter(pkt *Packet, m *publisherTrack) {
+	t := &p.st.state[pkt.Track]
 	again := m.mapped // the same publisher has begun with another SSRC
 	m.mapped, m.source, m.next, m.seq, m.ts = true, pkt.SSRC(), pkt.Sequence(), 0, 0
 	m.reported = m.reported && !again
@@ -144,13 +193,20 @@ func (p *Publisher) WriteRTCP(track int, b []byte, arrived time.Time) error {
 	if !ok {
 		return nil
 	}
+	if p.standby != nil && p.standby.rtcp(p, track, ntp, rtp, arrived) {
+		return nil
+	}
 	s := p.st
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.closed {
 		return ErrEnded
 	}
-	m, t := &p.tracks[track], &s.state[track]
+	m := &p.tracks[track]
+	if m.to < 0 {
+		return nil
+	}
+	t := &s.state[m.to]
 	m.reported, m.wall, m.rtp = true, FromNTP(ntp), rtp
 	if !s.origin.Verbatim {
 		p.sync(arrived.Sub(m.wall))
@@ -164,7 +220,7 @@ func (p *Publisher) WriteRTCP(track int, b []byte, arrived time.Time) error {
 		packets, octets := binary.BigEndian.Uint32(b[20:]), binary.BigEndian.Uint32(b[24:])
 		sr := appendReport(nil, t.ssrc, m.wall, t.clock.RTP, packets, octets)
 		binary.BigEndian.PutUint64(sr[8:], ntp) // the very bits: a conversion may round
-		s.publish(Packet{Track: track, Data: sr, Report: true, Arrived: arrived})
+		s.publish(Packet{Track: m.to, Data: sr, Report: true, Arrived: arrived})
 	}
 	return nil
 }
@@ -194,7 +250,7 @@ func (p *Publisher) reports(pkt *Packet) {
 			continue
 		}
 		t.report = pkt.Arrived
-		if !p.tracks[i].reported {
+		if from := p.from[i]; from < 0 || !p.tracks[from].reported {
 			t.clock.drift(t.at.Sub(t.clock.At(t.ts)))
 		}
 		sr := appendReport(nil, t.ssrc, wall, t.clock.Timestamp(wall), t.packets, t.octets)

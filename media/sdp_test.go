@@ -2,6 +2,7 @@ package media
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestParseSDPErrorsNameTheLine(t *testing.T) {
 	}
 }
 
-func TestCompatible(t *testing.T) {
+func TestMatch(t *testing.T) {
 	d, _ := ParseSDP([]byte(cameraSDP))
 	other := func(from, to string) []Track {
 		d, err := ParseSDP([]byte(strings.ReplaceAll(cameraSDP, from, to)))
@@ -83,10 +84,35 @@ func TestCompatible(t *testing.T) {
 		{"other bitrate", "b=AS:5000", "b=AS:1", true},
 		{"other codec", "H264", "H265", false},
 		{"other AAC configuration", "config=1190", "config=1210", false},
-		{"other payload type", "RTP/SAVP 96 97", "RTP/SAVP 98 97", false},
+		{"fewer payload types", "RTP/SAVP 96 97", "RTP/SAVP 96", false},
 	} {
-		if got := Compatible(d.Tracks, other(c.from, c.to)); got != c.want {
-			t.Errorf("%s: Compatible = %v, want %v", c.name, got, c.want)
+		if _, got := match(d.Tracks, other(c.from, c.to)); got != c.want {
+			t.Errorf("%s: match = %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestMatchFindsTracks has players go on with tracks in another order, with other payload types, and with more of them.
+func TestMatchFindsTracks(t *testing.T) {
+	video := func(pt string) Track {
+		return Track{Kind: "video", Lines: []string{"m=video 0 RTP/AVP " + pt, "a=rtpmap:" + pt + " H264/90000", "a=fmtp:" + pt + " packetization-mode=1"}}
+	}
+	pcmu := Track{Kind: "audio", Lines: []string{"m=audio 0 RTP/AVP 99", "a=rtpmap:99 PCMU/8000"}}
+	text := Track{Kind: "application", Lines: []string{"m=application 0 RTP/AVP 107", "a=rtpmap:107 vnd.onvif.metadata/90000"}}
+	for _, c := range []struct {
+		name              string
+		stream, publisher []Track
+		route             []int
+	}{
+		{"other order and types", []Track{video("96"), audio}, []Track{pcmu, video("98")}, []int{1, 0}},
+		{"more than players have", []Track{video("96")}, []Track{text, video("96"), audio}, []int{-1, 0, -1}},
+		{"the same type first", []Track{video("96"), video("97")}, []Track{video("97"), video("96")}, []int{1, 0}},
+		{"metadata are missing", []Track{text, audio}, []Track{audio}, []int{1}},
+		{"the sound is missing", []Track{video("96"), audio}, []Track{video("96")}, nil},
+	} {
+		route, ok := match(c.stream, c.publisher)
+		if ok != (c.route != nil) || !slices.Equal(route, c.route) {
+			t.Errorf("%s: match = %v, %v, want %v", c.name, route, ok, c.route)
 		}
 	}
 }
@@ -116,8 +142,11 @@ func FuzzParseSDP(f *testing.F) {
 			tr := &d.Tracks[i]
 			_, _, _, _ = tr.Codec(), tr.ClockRate(), tr.Channels(), tr.Format()
 		}
-		if !Compatible(d.Tracks, again.Tracks) {
-			t.Fatal("tracks are not compatible with themselves")
+		if _, ok := match(d.Tracks, again.Tracks); !ok {
+			t.Fatal("tracks do not go on with themselves")
+		}
+		for i := range d.Tracks {
+			_ = d.Tracks[i].renumbered(100)
 		}
 	})
 }

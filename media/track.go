@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,24 +123,49 @@ func (t *Track) rate() int {
 	return defaultRate
 }
 
-// Compatible reports whether a player of a can go on with b: same tracks, codecs, clocks and payload types. Parameter
-// sets may differ, since they come in band too; an AAC configuration may not.
-func Compatible(a, b []Track) bool {
-	if len(a) != len(b) {
-		return false
+// match tells how a publisher's tracks go on with those that players already have: route has for each of the publisher's
+// the place of the one it continues, or -1 when players lack it. Order and payload types may differ, and so may
+// parameter sets, since they come in band too; an AAC configuration may not. ok is false when players would miss a
+// video or audio track.
+func match(stream, publisher []Track) (route []int, ok bool) {
+	route = make([]int, len(publisher))
+	for i := range route {
+		route[i] = -1
 	}
-	for i := range a {
-		if a[i].essence() != b[i].essence() {
-			return false
+	for to := range stream {
+		i := successor(&stream[to], publisher, route)
+		if i >= 0 {
+			route[i] = to
+		} else if k := stream[to].Kind; k == "video" || k == "audio" {
+			return nil, false
 		}
 	}
-	return true
+	return route, true
+}
+
+// successor returns which of a publisher's tracks that have no place yet goes on with t, or -1; one with the same payload
+// types is preferred.
+func successor(t *Track, publisher []Track, route []int) int {
+	found := -1
+	want, types := t.essence(), t.PayloadTypes()
+	for i := range publisher {
+		p := &publisher[i]
+		pts := p.PayloadTypes()
+		switch {
+		case route[i] >= 0 || p.essence() != want:
+		case slices.Equal(pts, types):
+			return i
+		case len(pts) == 1 && len(types) == 1 && found < 0:
+			found = i
+		}
+	}
+	return found
 }
 
 // essence returns what must stay the same for a decoder to go on.
 func (t *Track) essence() string {
 	var sb strings.Builder
-	fmt.Fprintf(&sb, "%s %s %d %d %v", t.Kind, t.Codec(), t.ClockRate(), t.Channels(), t.PayloadTypes())
+	fmt.Fprintf(&sb, "%s %s %d %d", t.Kind, t.Codec(), t.ClockRate(), t.Channels())
 	pts := t.PayloadTypes()
 	if len(pts) == 0 {
 		return sb.String()
@@ -152,4 +178,28 @@ func (t *Track) essence() string {
 		}
 	}
 	return sb.String()
+}
+
+// renumbered returns a track with another payload type in place of its only one.
+func (t *Track) renumbered(to uint8) Track {
+	pts := t.PayloadTypes()
+	if len(pts) != 1 || pts[0] == to {
+		return *t
+	}
+	from, into := strconv.Itoa(int(pts[0])), strconv.Itoa(int(to))
+	r := Track{Kind: t.Kind, Lines: slices.Clone(t.Lines)}
+	f := strings.Fields(r.Lines[0])
+	r.Lines[0] = strings.Join(append(f[:len(f)-1], into), " ")
+	for i, l := range r.Lines[1:] {
+		key, value, _ := strings.Cut(l, ":")
+		switch num, rest, _ := strings.Cut(strings.TrimSpace(value), " "); {
+		case num != from:
+		case key == "a=rtpmap", key == "a=fmtp", key == "a=rtcp-fb":
+			r.Lines[i+1] = key + ":" + into + " " + rest
+		}
+	}
+	if t.attribute("rtpmap", pts[0]) == "" && staticTypes[pts[0]] != "" { // its meaning was in the number
+		r.Lines = append(r.Lines, "a=rtpmap:"+into+" "+staticTypes[pts[0]])
+	}
+	return r
 }
