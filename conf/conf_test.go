@@ -50,7 +50,7 @@ func TestParse(t *testing.T) {
 		{"empty list", "overlay: {share: []}", change(func(c *Config) { c.Overlay.Share = nil })},
 		{"list without value", "overlay: {share: }", change(func(c *Config) { c.Overlay.Share = nil })},
 		{"stream", "streams: {cam: {source: 'rtsp://10.0.0.2/x', transport: tcp}}", change(func(c *Config) {
-			c.Streams = stream(func(s *Stream) { s.Source, s.Transport = "rtsp://10.0.0.2/x", "tcp" })
+			c.Streams = stream(func(s *Stream) { s.Source, s.Transport = Sources{"rtsp://10.0.0.2/x"}, "tcp" })
 		})},
 		{"stream of defaults", "streams: {cam: }", change(func(c *Config) { c.Streams = stream(func(*Stream) {}) })},
 		{"fingerprint with colons", "streams: {cam: {fingerprint: '" + strings.Repeat("ab:", 31) + "ab'}}", change(func(c *Config) {

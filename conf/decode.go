@@ -204,6 +204,12 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, key string) {
 		v.SetZero()
 		return
 	}
+	if v.Type() == reflect.TypeFor[Sources]() && n.Kind == yaml.ScalarNode {
+		item := reflect.New(v.Type().Elem()).Elem()
+		d.scalar(n, item, key)
+		v.Set(reflect.Append(reflect.Zero(v.Type()), item))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		d.misread(n, key, "be a list such as [a, b]")
 		return

@@ -50,7 +50,7 @@ func TestShippedExamples(t *testing.T) {
 			continue // has nothing else
 		}
 		s.Source = def.Source
-		if s != def {
+		if !reflect.DeepEqual(s, def) {
 			t.Errorf("stream %s = %+v, want the defaults %+v", name, s, def)
 		}
 	}

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,6 +52,64 @@ func TestPulledSource(t *testing.T) {
 	if text := g.Log(); strings.Contains(text, "see@") || strings.Contains(text, ":see") {
 		t.Errorf("the camera's password is in the log:\n%s", text)
 	}
+}
+
+// TestFailover has a stream of two cameras and a slate. The cameras are killed one after the other, and the first comes
+// back: a player goes on over its connection, and ffmpeg decodes pictures throughout.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	first, second, g := lab.NewGateway(t, "first"), lab.NewGateway(t, "second"), lab.NewGateway(t, "a")
+	first.More = "streams: {clip: {source: \"demo:\"}}\n"
+	second.More = first.More
+	g.More = fmt.Sprintf("streams: {cam: {source: [%q, %q], fallback: \"demo:\", return_after: 2s, silent_after: 3s, transport: tcp}}\n",
+		first.URL("clip"), second.URL("clip"))
+	first.Start()
+	second.Start()
+	g.Start()
+	p := lab.Play(t, g.URL("cam"), lab.TCP)
+	p.Plays(4 * time.Second) // steady
+	watching := lab.FFmpeg("tcp").Watch(t, g.URL("cam"), 450)
+	takesOver := func(from string) {
+		t.Helper()
+		lab.Eventually(t, lab.Patience, "the stream comes from "+from, func() bool { return remoteOf(t, g, "cam") == from })
+		p.Plays(3500 * time.Millisecond)
+		p.Connected()
+	}
+	first.Kill()
+	takesOver(second.URL("clip"))
+	second.Kill()
+	takesOver("demo:")
+	first.Start()
+	takesOver(first.URL("clip"))
+	for i, track := range p.Tracks {
+		if s := track.Stats(); s.Sources != 1 || s.Bye || len(s.Faults) > 0 {
+			t.Errorf("track %d: %+v", i, s)
+		}
+	}
+	t.Logf("the longest pause of the player was %v", p.Tracks[0].Stats().Pause)
+	if n := len(watching.Pictures()); n < 450 {
+		t.Errorf("ffmpeg has decoded %d pictures, want 450", n)
+	}
+}
+
+// remoteOf returns where a gateway's stream comes from.
+func remoteOf(t *testing.T, g *lab.Gateway, name string) string {
+	t.Helper()
+	var st struct {
+		Streams []struct {
+			Name, Remote string
+			Publishing   bool
+		}
+	}
+	if err := json.Unmarshal(lab.Run(t, lab.Patience, lab.Binary(t), "status", "--json", g.File()), &st); err != nil {
+		t.Fatalf("gateway status --json: %v", err)
+	}
+	for _, s := range st.Streams {
+		if s.Name == name && s.Publishing {
+			return s.Remote
+		}
+	}
+	return ""
 }
 
 // TestUnreachableSource proves that a player is told at once, and why, when the source cannot be had.

@@ -119,7 +119,7 @@ func watch(t *testing.T, sub *media.Subscription, tracks []media.Track) *watched
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := media.NewHub(slog.New(slog.DiscardHandler))
-		s := NewSources(map[string]conf.Stream{"demo": {Source: conf.SourceDemo, OnDemand: true, IdleAfter: time.Second}},
+		s := NewSources(map[string]conf.Stream{"demo": {Source: conf.Sources{conf.SourceDemo}, OnDemand: true, IdleAfter: time.Second}},
 			":8554", hub, slog.New(slog.DiscardHandler))
 		hub.Use(s)
 		stop := runSources(t, s)

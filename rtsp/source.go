@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"reflect"
+	"strings"
 	"sync"
 
 	"peergate/conf"
@@ -12,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Sources brings in the streams that this gateway fetches by itself: cameras pulled over RTSP and the embedded clip.
-// It is the hub's opener for their names. Streams whose source is an encoder that publishes are none of its business.
+// Sources brings in the streams that this gateway fetches by itself: cameras pulled over RTSP, other streams under another
+// name, and the embedded clip. It is the hub's opener for their names. Streams whose source is an encoder that publishes are none of its business.
 type Sources struct {
 	listen  string
 	hub     *media.Hub
@@ -39,7 +41,7 @@ func (s *Sources) Reconfigure(streams map[string]conf.Stream) {
 	pulls := make(map[media.Name]*pull)
 	for name, c := range streams {
 		n := media.Name(name)
-		if p := s.pulls[n]; p != nil && p.set == c {
+		if p := s.pulls[n]; p != nil && reflect.DeepEqual(p.set, c) {
 			pulls[n] = p
 		} else if p := s.source(n, c); p != nil {
 			pulls[n] = p
@@ -54,14 +56,34 @@ func (s *Sources) Reconfigure(streams map[string]conf.Stream) {
 
 // source returns what brings in a stream, or nil when an encoder publishes it.
 func (s *Sources) source(n media.Name, c conf.Stream) *pull {
-	switch c.Source {
-	case conf.SourcePublish:
+	if c.Published() {
 		return nil
-	case conf.SourceDemo:
-		return newPull(n, media.Origin{Kind: "demo", Remote: c.Source}, c, playClip, s.hub, s.log)
 	}
-	cam := newCamera(c, s.listen, s.log.With("stream", n))
-	return newPull(n, media.Origin{Kind: "rtsp", Remote: cam.remote, Linger: c.Grace}, c, cam.feed, s.hub, s.log)
+	var inputs []*input
+	for i, from := range c.Source {
+		in := s.input(n, from, c)
+		in.origin.Linger, in.origin.Spare = c.Grace, i > 0
+		inputs = append(inputs, in)
+	}
+	if c.Fallback != "" {
+		in := s.input(n, c.Fallback, c)
+		in.origin.Linger, in.origin.Spare, in.slate = c.Grace, true, true
+		inputs = append(inputs, in)
+	}
+	return newPull(n, inputs, c, s.hub, s.log)
+}
+
+// input returns one of the places that a stream comes from.
+func (s *Sources) input(n media.Name, from string, c conf.Stream) *input {
+	log := s.log.With("stream", n)
+	if from == conf.SourceDemo {
+		return &input{origin: media.Origin{Kind: "demo", Remote: from}, feed: playClip}
+	}
+	if of, ok := strings.CutPrefix(from, conf.SourceStream); ok {
+		return &input{origin: media.Origin{Kind: "stream", Remote: from}, feed: copier{s.hub, media.Name(of), c.SilentAfter}.feed}
+	}
+	cam := newCamera(from, c, s.listen, log)
+	return &input{origin: media.Origin{Kind: "rtsp", Remote: cam.remote}, feed: cam.feed}
 }
 
 // Run fetches the sources that are always wanted, and the others while somebody watches, until ctx ends.

@@ -33,10 +33,13 @@ func (p *pull) open(ctx context.Context) (*media.Stream, error) {
 	select {
 	case <-a.done:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: waiting for %s: %w", p.name, p.origin.Remote, ctx.Err())
+		return nil, fmt.Errorf("%s: waiting for %s: %w", p.name, p.remote(), ctx.Err())
+	}
+	if a.err != nil && len(p.inputs) > 1 { // it names them
+		return nil, fmt.Errorf("%s: %w", p.name, a.err)
 	}
 	if a.err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", p.name, p.origin.Remote, a.err)
+		return nil, fmt.Errorf("%s: %s: %w", p.name, p.remote(), a.err)
 	}
 	return a.st, nil
 }

@@ -50,7 +50,7 @@ type camera struct {
 	log         *slog.Logger
 }
 
-func newCamera(c conf.Stream, listen string, log *slog.Logger) *camera {
+func newCamera(from string, c conf.Stream, listen string, log *slog.Logger) *camera {
 	cam := &camera{listen: listen, silentAfter: c.SilentAfter, timeout: max(cameraTimeout, c.SilentAfter), log: log}
 	cam.fingerprint = strings.ToLower(strings.ReplaceAll(c.Fingerprint, ":", ""))
 	switch c.Transport {
@@ -59,7 +59,7 @@ func newCamera(c conf.Stream, listen string, log *slog.Logger) *camera {
 	case "tcp":
 		cam.transport = new(gortsplib.TransportTCP)
 	}
-	if cam.url, cam.bad = base.ParseURL(c.Source); cam.bad != nil {
+	if cam.url, cam.bad = base.ParseURL(from); cam.bad != nil {
 		var bad *url.Error // whose text has the password
 		if errors.As(cam.bad, &bad) {
 			cam.bad = bad.Err

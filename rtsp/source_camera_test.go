@@ -149,7 +149,7 @@ func pullFrom(t *testing.T, listen string, set conf.Stream) *pulled {
 	p := &pulled{log: new(bytes.Buffer)}
 	log := slog.New(slog.NewTextHandler(p.log, nil))
 	p.hub = media.NewHub(log)
-	s := NewSources(map[string]conf.Stream{"cam": set, "encoder": {Source: conf.SourcePublish}}, listen, p.hub, log)
+	s := NewSources(map[string]conf.Stream{"cam": set, "encoder": {Source: conf.Sources{conf.SourcePublish}}}, listen, p.hub, log)
 	p.hub.Use(s)
 	p.stop = runSources(t, s)
 	return p
@@ -184,7 +184,7 @@ func TestCameraComesBack(t *testing.T) {
 			stop := cam.start(t)
 			source := "rtsp://admin:" + url.QueryEscape(cam.pass) + "@" + cam.address + "/live"
 			p := pullFrom(t, ":1", conf.Stream{
-				Source: source, OnDemand: true, Transport: transport,
+				Source: conf.Sources{source}, OnDemand: true, Transport: transport,
 				IdleAfter: time.Minute, SilentAfter: 2 * time.Second, Grace: time.Minute,
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -243,7 +243,7 @@ func TestCameraSaysWhy(t *testing.T) {
 				_, port, _ := net.SplitHostPort(address)
 				listen = ":" + port
 			}
-			p := pullFrom(t, listen, conf.Stream{Source: "rtsp://" + c.user + address + "/x", OnDemand: true, Transport: "tcp"})
+			p := pullFrom(t, listen, conf.Stream{Source: conf.Sources{"rtsp://" + c.user + address + "/x"}, OnDemand: true, Transport: "tcp"})
 			defer p.stop()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
@@ -261,7 +261,7 @@ func TestCameraSaysWhy(t *testing.T) {
 func TestSilentCameraIsRedialled(t *testing.T) {
 	cam := &testCamera{mute: true}
 	defer cam.start(t)()
-	p := pullFrom(t, ":1", conf.Stream{Source: "rtsp://" + cam.address + "/", Transport: "tcp", SilentAfter: 300 * time.Millisecond})
+	p := pullFrom(t, ":1", conf.Stream{Source: conf.Sources{"rtsp://" + cam.address + "/"}, Transport: "tcp", SilentAfter: 300 * time.Millisecond})
 	for range 3 {
 		select {
 		case <-cam.asked:
@@ -297,7 +297,7 @@ func TestCameraByTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := pullFrom(t, ":1", conf.Stream{
-				Source: "rtsps://" + cam.address + "/", OnDemand: true, Transport: "auto", Fingerprint: c.fingerprint,
+				Source: conf.Sources{"rtsps://" + cam.address + "/"}, OnDemand: true, Transport: "auto", Fingerprint: c.fingerprint,
 				SilentAfter: patience, IdleAfter: patience,
 			})
 			defer p.stop()
@@ -391,7 +391,7 @@ func TestRedact(t *testing.T) {
 // TestMalformedURL keeps the password of a URL that cannot be parsed out of the reason.
 func TestMalformedURL(t *testing.T) {
 	for _, source := range []string{"rtsp://u:secret@cam:port/x", "rtsp://u:secret@[::1/x", "rtsp://u:sec%zzret@cam/", "http://u:secret@cam/"} {
-		cam := newCamera(conf.Stream{Source: source}, ":1", slog.New(slog.DiscardHandler))
+		cam := newCamera(source, conf.Stream{}, ":1", slog.New(slog.DiscardHandler))
 		err := cam.feed(t.Context(), nil)
 		if err == nil || strings.Contains(err.Error(), "sec") {
 			t.Errorf("%s: error %v, want one without the password", source, err)

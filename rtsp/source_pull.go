@@ -5,13 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
 	"peergate/conf"
 	"peergate/media"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -22,24 +21,32 @@ const (
 	// redialRefused is the wait after a password was refused: cameras lock an account after some five attempts, and each
 	// further one prolongs that.
 	redialRefused = 5 * time.Minute
+	// steadyAfter is how long an input must have played for the next one to take over at once when it fails.
+	steadyAfter = 3 * time.Second
 	// yieldEvery is how often to look whether somebody else has stopped to publish a source's name.
 	yieldEvery = time.Second
 )
 
 var (
-	errIdle     = errors.New("nobody watches")
 	errReplaced = errors.New("somebody else publishes this name now")
+	errDiffers  = errors.New("its tracks are not those that the players have, who would be dropped: let it send the same codecs and the same sound")
 	errRefused  = errors.New("put the right user and password into the source's URL")
 )
 
-// begin publishes a source's tracks.
-type begin func(tracks []media.Track) (*media.Publisher, error)
+// input is one of the places that a stream can come from.
+type input struct {
+	origin media.Origin
+	feed   feed
+	slate  bool // shown when all others are gone
 
-// feed brings the packets of a source until ctx ends or the source fails. It calls begin once, when it knows the tracks.
-type feed func(ctx context.Context, begin begin) error
+	// The fields below belong to the pull's loop.
+	reason string    // why it is not had, as last logged
+	closed time.Time // until when it is not tried, since it has refused the password
+}
 
-// pull keeps one source going: always, or on demand from the hub's Open until nobody has watched for a while. A source
-// that fails is redialled, while its players wait, as long as they may.
+// pull keeps one stream going: always, or on demand from the hub's Open until nobody has watched for a while. When what
+// it comes from fails, the next input takes over; when all have, they are redialled, while the players wait, as long as
+// they may. While a later input plays, those before it are tried beside it.
 //
 //	on demand: idle ──open──► dialling ──tracks──► publishing ──nobody──► idle
 //	                              ▲  ▲                 │ failed
@@ -47,9 +54,8 @@ type feed func(ctx context.Context, begin begin) error
 //	always:                     start
 type pull struct {
 	name   media.Name
-	origin media.Origin
+	inputs []*input // in the order of preference
 	set    conf.Stream
-	feed   feed
 	hub    *media.Hub
 	log    *slog.Logger
 
@@ -60,10 +66,9 @@ type pull struct {
 	stopped bool
 }
 
-func newPull(name media.Name, o media.Origin, set conf.Stream, f feed, hub *media.Hub, log *slog.Logger) *pull {
+func newPull(name media.Name, inputs []*input, set conf.Stream, hub *media.Hub, log *slog.Logger) *pull {
 	return &pull{
-		name: name, origin: o, set: set, feed: f, hub: hub, log: log.With("stream", name, "remote", o.Remote),
-		wake: make(chan struct{}, 1),
+		name: name, inputs: inputs, set: set, hub: hub, log: log.With("stream", name), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -84,19 +89,34 @@ func (p *pull) run(ctx context.Context) {
 	}
 }
 
-// serve keeps the source going until nobody wants it any more.
+// serve keeps the stream going until nobody wants it any more.
 func (p *pull) serve(ctx context.Context) {
-	reason := "" // why the source is lost, as last logged
+	reason := "" // why the stream is lost, as last logged
+	order := p.order(-1)
 	for try := 0; ctx.Err() == nil; try++ {
-		played, err := p.session(ctx)
-		if played {
-			try, reason = 0, ""
+		began := time.Now()
+		r, err := p.find(ctx, order)
+		order = p.order(-1)
+		if err == nil {
+			var failed int
+			failed, err = p.hold(ctx, r)
+			steady := time.Since(began) > steadyAfter
+			if steady || len(p.inputs) == 1 {
+				try, reason = 0, ""
+			}
+			if err != nil && ctx.Err() == nil && !errors.Is(err, errReplaced) {
+				order = p.order(failed)
+				if steady && len(p.inputs) > 1 {
+					p.complain(failed, err)
+					continue
+				}
+			}
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return
 		case errors.Is(err, errReplaced):
-			p.log.Warn("source replaced by a publisher")
+			p.log.Warn("source replaced by a publisher", "remote", p.remote())
 			if p.set.OnDemand || !p.yield(ctx) {
 				return
 			}
@@ -112,7 +132,7 @@ func (p *pull) serve(ctx context.Context) {
 		}
 		if err.Error() != reason {
 			reason = err.Error()
-			p.log.Warn("source lost", "err", err, "redial", after)
+			p.log.Warn("source lost", "remote", p.remote(), "err", err, "redial", after)
 		}
 		if !p.pause(ctx, after, st) {
 			return
@@ -120,64 +140,13 @@ func (p *pull) serve(ctx context.Context) {
 	}
 }
 
-// session dials once and publishes until ctx ends, the source fails, or, on demand, nobody watches: then err is nil.
-func (p *pull) session(ctx context.Context) (played bool, err error) {
-	a := p.next()
-	g, sctx := errgroup.WithContext(ctx)
-	var pub *media.Publisher
-	g.Go(func() error {
-		err := p.feed(sctx, func(tracks []media.Track) (*media.Publisher, error) {
-			var err error
-			if pub, err = p.hub.Publish(p.name, tracks, p.origin); err != nil {
-				return nil, err
-			}
-			g.Go(func() error { return p.watch(sctx, pub) })
-			p.finish(a, pub.Stream(), nil)
-			return pub, nil
-		})
-		if err == nil {
-			err = errors.New("the source ended")
-		}
-		return err
-	})
-	err = g.Wait()
-	switch {
-	case pub == nil:
-		p.finish(a, nil, err)
-		return false, err
-	case errors.Is(err, errIdle), ctx.Err() != nil:
-		pub.End()
-		return true, nil
+// remote names all inputs.
+func (p *pull) remote() string {
+	var all []string
+	for _, in := range p.inputs {
+		all = append(all, in.origin.Remote)
 	}
-	pub.Close()
-	return true, err
-}
-
-// watch returns when nobody wants what p publishes.
-func (p *pull) watch(ctx context.Context, pub *media.Publisher) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		select {
-		case <-pub.Done():
-			return errReplaced
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-	g.Go(func() error {
-		if !p.set.OnDemand {
-			return nil
-		}
-		err := pub.Stream().Idle(ctx, p.set.IdleAfter)
-		switch {
-		case err == nil:
-			return errIdle
-		case errors.Is(err, media.ErrEnded):
-			return errReplaced
-		}
-		return err
-	})
-	return g.Wait()
+	return strings.Join(all, ", ")
 }
 
 // pause waits before a redial. It returns false when there is no use in one: ctx has ended or, on demand, the stream

@@ -84,7 +84,8 @@ func scripted(t *testing.T, set conf.Stream, s *script) (hub *media.Hub, stop fu
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	hub = media.NewHub(log)
-	p := newPull("cam", media.Origin{Kind: "rtsp", Remote: "rtsp://cam", Linger: set.Grace}, set, s.feed, hub, log)
+	in := &input{origin: media.Origin{Kind: "rtsp", Remote: "rtsp://cam", Linger: set.Grace}, feed: s.feed}
+	p := newPull("cam", []*input{in}, set, hub, log)
 	src := &Sources{pulls: map[media.Name]*pull{"cam": p}}
 	hub.Use(src)
 	return hub, runSources(t, src)
@@ -337,7 +338,7 @@ func TestReconfigureSources(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	hub := media.NewHub(log)
 	demo := func(onDemand bool) conf.Stream {
-		return conf.Stream{Source: conf.SourceDemo, OnDemand: onDemand, IdleAfter: time.Minute}
+		return conf.Stream{Source: conf.Sources{conf.SourceDemo}, OnDemand: onDemand, IdleAfter: time.Minute}
 	}
 	src := NewSources(map[string]conf.Stream{"a": demo(false), "b": demo(false)}, ":8554", hub, log)
 	hub.Use(src)
