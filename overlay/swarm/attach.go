@@ -220,7 +220,11 @@ func (s *Swarm) detached(p *peer, m *Detach) {
 func (s *Swarm) recommended(ms []Member, stripes uint64) {
 	for i := range ms {
 		p := s.learn(&ms[i], false)
-		if p == nil || p.up|p.down|p.asked != 0 {
+		if p == nil {
+			continue
+		}
+		p.joined = true
+		if p.up|p.down|p.asked != 0 {
 			continue
 		}
 		if !p.told {

@@ -111,7 +111,7 @@ func (s *Swarm) heartbeat(p *peer, m *Heartbeat) {
 	if s.wanting()&(m.Stripes|m.Leaves) != 0 {
 		s.due = s.now
 	}
-	p.told, p.slots, p.spare, p.serves, p.leaves, p.home = true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home
+	p.told, p.joined, p.slots, p.spare, p.serves, p.leaves, p.home = true, true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home
 	if m.Have.Full > 0 || len(m.Have.Bits) > 0 {
 		p.wanted = s.now
 	}

@@ -329,7 +329,9 @@ func (s *Swarm) membersTold(p *peer, m *Members) {
 // hints takes in members that a peer speaks of.
 func (s *Swarm) hints(ms []Member) {
 	for i := range ms {
-		s.learn(&ms[i], false)
+		if p := s.learn(&ms[i], false); p != nil {
+			p.joined = true
+		}
 	}
 	s.relink()
 }
@@ -368,12 +370,13 @@ const (
 	askOwner   = 3 * time.Second
 )
 
-// others names members to a peer: those with spare slots for the stripes first, the rest at random.
+// others names members to a peer: those with spare slots for the stripes first, the rest at random. Who is no member
+// itself is not named: its addresses are not for all members to know.
 func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 	n = max(0, min(n, MaxMembers))
 	var good, rest []Member
 	for _, p := range s.shuffled() {
-		if p == to || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
+		if p == to || !p.joined || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
 			continue
 		}
 		if p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || (p.serves|p.home)&stripes != 0) {

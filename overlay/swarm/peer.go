@@ -27,6 +27,7 @@ type peer struct {
 	hop       uint64
 	addresses []string
 	keep      bool // configured: never forgotten
+	joined    bool // a member, as it or another one has said; else only somebody to ask
 	local     bool // at the same site
 	net       string
 	named     time.Time // when somebody spoke of it last
@@ -157,7 +158,7 @@ func (s *Swarm) learn(m *Member, self bool) *peer {
 	if self || !p.told {
 		p.slots, p.spare, p.serves, p.depth = m.Slots, m.Spare, m.Stripes, m.Depth
 		p.leaves, p.home = m.Leaves, m.Home
-		p.told = p.told || self
+		p.told, p.joined = p.told || self, p.joined || self
 	}
 	if !self && p.far == 0 {
 		p.far = m.RTT
