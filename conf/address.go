@@ -54,6 +54,15 @@ func overlayAddress(v string, leastPort uint64) (id string, ok bool) {
 	return id, tcp || quic
 }
 
+// splitLink takes a share link apart and tells whether it is one, as far as can be seen here: its name and its addresses
+// are read by the overlay.
+func splitLink(v string) (owner, name string, ok bool) {
+	rest, ok := strings.CutPrefix(v, "peergate://")
+	rest, _, _ = strings.Cut(rest, "?")
+	owner, name, _ = strings.Cut(rest, "/")
+	return owner, name, ok && peerID.MatchString(owner) && name != ""
+}
+
 // hostPort splits host:port and checks the host, which may be empty.
 func hostPort(v string) (host, port string, ok bool) {
 	host, port, err := net.SplitHostPort(v)

@@ -59,6 +59,12 @@ func TestParse(t *testing.T) {
 		{"peer", "peers: {hq: {id: " + aPeer + ", addresses: [hq.example.org:8555, /ip6/::1/udp/1/quic-v1]}}", change(func(c *Config) {
 			c.Peers = map[string]Peer{"hq": {aPeer, []string{"hq.example.org:8555", "/ip6/::1/udp/1/quic-v1"}}}
 		})},
+		{"channels", "overlay: {channels: [{name: 'public/*', access: open}, {name: x}]}", change(func(c *Config) {
+			c.Overlay.Channels = []Channel{{"public/*", AccessOpen}, {Name: "x"}}
+		})},
+		{"links", "overlay: {links: [{link: 'peergate://" + aPeer + "/x?via=h:1', petname: hq}]}", change(func(c *Config) {
+			c.Overlay.Links = []Link{{"peergate://" + aPeer + "/x?via=h:1", "hq"}}
+		})},
 		{"user", "users: [{name: u, password: 1234, read: ['**'], from: [10.1.2.3/8, '::1']}]", change(func(c *Config) {
 			c.Users = []User{{Name: "u", Password: "1234", Read: []string{"**"}, From: []Network{
 				{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("::1/128")},

@@ -39,11 +39,16 @@ func checkName(f faults, key, name string) {
 // number of parts.
 func patterns(f faults, key string, list []string) {
 	for i, p := range list {
-		for part := range strings.SplitSeq(p, "/") {
-			if _, err := path.Match(part, ""); err != nil || part == "" {
-				f.fault(fmt.Sprintf("%s[%d]", key, i), "is %q, must be a stream name, in which * stands for one part and ** for any", p)
-				break
-			}
+		pattern(f, fmt.Sprintf("%s[%d]", key, i), p)
+	}
+}
+
+// pattern checks one of them.
+func pattern(f faults, key, p string) {
+	for part := range strings.SplitSeq(p, "/") {
+		if _, err := path.Match(part, ""); err != nil || part == "" {
+			f.fault(key, "is %q, must be a stream name, in which * stands for one part and ** for any", p)
+			return
 		}
 	}
 }

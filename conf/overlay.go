@@ -16,6 +16,8 @@ type Overlay struct {
 	Enabled   bool          `yaml:"enabled"`
 	Listen    []string      `yaml:"listen"`     // multiaddresses
 	Share     []string      `yaml:"share"`      // patterns of the streams that peers may fetch
+	Channels  []Channel     `yaml:"channels"`   // how some of them are shared; the others are for listed peers
+	Links     []Link        `yaml:"links"`      // channels of gateways that need not be peers
 	IdleAfter time.Duration `yaml:"idle_after"` // how long a channel is carried on after its last player
 	Delay     Delay         `yaml:"delay"`      // how long a missing chunk is waited for
 	Upload    Rate          `yaml:"upload"`     // what this gateway gives to others
@@ -49,6 +51,12 @@ func (c *Overlay) check(f faults) {
 		f.fault("overlay.listen", "is empty: list at least one address, or set overlay.enabled to false")
 	}
 	patterns(f, "overlay.share", c.Share)
+	for i := range c.Channels {
+		c.Channels[i].check(f, fmt.Sprintf("overlay.channels[%d]", i))
+	}
+	for i := range c.Links {
+		c.Links[i].check(f, fmt.Sprintf("overlay.links[%d]", i))
+	}
 	atLeast(f, "overlay.idle_after", c.IdleAfter, 0)
 	for i := range c.UploadRules {
 		c.UploadRules[i].check(f, fmt.Sprintf("overlay.upload_rules[%d]", i))

@@ -16,10 +16,7 @@ type Peer struct {
 var peerID = regexp.MustCompile(`^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$`)
 
 func (p *Peer) check(f faults, key, name string) {
-	if strings.Contains(name, "/") {
-		f.fault(key, "is a petname with a slash: it must be the first part of a path")
-	}
-	checkName(f, key, name)
+	checkPetname(f, key, name)
 	if p.ID == "" {
 		f.fault(key+".id", "is missing: \"gateway id\" prints it at the peer")
 	} else if !peerID.MatchString(p.ID) {
@@ -28,6 +25,14 @@ func (p *Peer) check(f faults, key, name string) {
 	for i, a := range p.Addresses {
 		overlayDial(f, fmt.Sprintf("%s.addresses[%d]", key, i), a, p.ID)
 	}
+}
+
+// checkPetname checks what is to be the first part of a path.
+func checkPetname(f faults, key, name string) {
+	if strings.Contains(name, "/") {
+		f.fault(key, "is a petname with a slash: it must be the first part of a path")
+	}
+	checkName(f, key, name)
 }
 
 // checkPetnames reports petnames that hide streams of this gateway, and IDs that stand twice.
@@ -50,4 +55,5 @@ func (c *Config) checkPetnames(f faults) {
 		}
 		ids[id] = name
 	}
+	c.checkLinks(f, first)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"peergate/conf"
+	"peergate/overlay"
 	"peergate/overlay/p2p"
 	"peergate/rtsp/auth"
 
@@ -71,6 +72,11 @@ func verify(c conf.Config) error {
 	if t := c.RTSP.TLS; t.Certificate != "" && t.Key != "" {
 		if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
 			errs = append(errs, fmt.Errorf("rtsp.tls: %w", err))
+		}
+	}
+	for i, l := range c.Overlay.Links {
+		if _, err := overlay.ParseShareLink(l.Link); err != nil {
+			errs = append(errs, fmt.Errorf("overlay.links[%d].link: %w", i, err))
 		}
 	}
 	for name, p := range c.Peers {

@@ -55,6 +55,7 @@ type channel struct {
 	store   store
 	inflows map[p2p.ID]*inflow
 	told    map[p2p.ID]uint64    // sessions of the links that the machine was told of
+	guests  map[p2p.ID]bool      // strangers that take part because they came and asked
 	asked   map[p2p.ID]time.Time // when the descriptor was asked for
 	fresh   held                 // the chunk of the event that is being handled
 	demand  swarm.Demand
@@ -82,6 +83,7 @@ func newChannel(n *Node, d description) *channel {
 		n: n, id: d.Channel(), owner: owner, name: d.Name, box: newMailbox(), done: make(chan struct{}),
 		desc: &d, renewed: make(chan struct{}), outflows: make(map[p2p.ID]*outflow),
 		inflows: make(map[p2p.ID]*inflow), told: make(map[p2p.ID]uint64), asked: make(map[p2p.ID]time.Time),
+		guests: make(map[p2p.ID]bool),
 	}
 	ch.log = n.log.With("stream", ch.localName())
 	ch.store.init()
@@ -148,7 +150,7 @@ func (ch *channel) begin() {
 	ch.wake = ch.lost
 	ch.demands()
 	var listed []swarm.Member
-	for _, p := range ch.n.book.all() {
+	for _, p := range append(ch.n.book.all(), ch.n.book.metFor(ch.id)...) {
 		listed = append(listed, swarm.Member{ID: swarm.ID(p.id), Addresses: p.dialable()})
 	}
 	if len(listed) > 0 {
@@ -201,13 +203,20 @@ func (ch *channel) step(ev swarm.Event) {
 func (ch *channel) relinked(id p2p.ID) {
 	var session uint64
 	l := ch.n.link(id)
+	if !ch.deals(id) {
+		l = nil
+	}
 	if l != nil {
 		session = l.session
 	}
 	told := ch.told[id]
 	if told != 0 && told != session {
 		delete(ch.told, id)
+		delete(ch.guests, id)
 		ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
+		if l == nil {
+			ch.forgo(id)
+		}
 	}
 	if l != nil && told != session {
 		ch.told[id] = session
@@ -308,6 +317,8 @@ func (ch *channel) renew(raw []byte) error {
 // described tells the machine and the children of a newer descriptor.
 func (ch *channel) described(d *chunk.Descriptor) {
 	ch.log.Debug("channel described anew")
+	ch.n.doors()
+	ch.expel()
 	now, _ := ch.description()
 	for _, id := range ch.children() {
 		if l := ch.n.link(id); l != nil {

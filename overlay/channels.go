@@ -20,11 +20,12 @@ var (
 // Open brings a stream of another gateway, whose name begins with the petname or the ID of its owner, into the hub.
 func (n *Node) Open(ctx context.Context, name media.Name) (*media.Stream, error) {
 	first, rest := name.Cut()
-	owner := p2p.ID(first)
-	if p := n.book.named(first); p != nil {
-		owner = p.id
-	} else if _, err := p2p.ParseID(first); err != nil {
-		return nil, media.ErrNotFound
+	owner := n.book.named(first)
+	if owner == "" {
+		var err error
+		if owner, err = p2p.ParseID(first); err != nil {
+			return nil, media.ErrNotFound
+		}
 	}
 	if rest == "" {
 		return nil, fmt.Errorf("%s is a gateway: say which of its streams, as in %s/lobby: %w", first, first, media.ErrNotFound)
@@ -104,9 +105,14 @@ func (n *Node) allChannels() []*channel {
 // remove takes a channel that is over from the table.
 func (n *Node) remove(ch *channel) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.channels[ch.id] == ch {
+	last := n.channels[ch.id] == ch
+	if last {
 		delete(n.channels, ch.id)
+	}
+	n.mu.Unlock()
+	if last {
+		n.part(ch.id)
+		n.doors()
 	}
 }
 
@@ -132,7 +138,7 @@ func (n *Node) member(ctx context.Context, owner p2p.ID, name media.Name, except
 // own tells whether a name is for streams of this gateway's own.
 func (n *Node) own(name media.Name) bool {
 	first, _ := name.Cut()
-	return n.book.named(first) == nil && !p2p.LooksLikeID(first)
+	return n.book.named(first) == "" && !p2p.LooksLikeID(first)
 }
 
 // ownChannel returns the channel of a stream of this gateway, which is opened when nobody has yet.
@@ -192,8 +198,10 @@ func (n *Node) establish(id chunk.ID, wait chan struct{}, make func() (*channel,
 	close(wait)
 	n.mu.Unlock()
 	if err != nil {
+		n.part(id)
 		return nil, err
 	}
+	n.doors()
 	if !n.start(ch.run) {
 		n.remove(ch)
 		return nil, errStopping

@@ -49,6 +49,8 @@ type link struct {
 	rtt      atomic.Int64  // nanoseconds; 0 unknown
 	single   atomic.Bool   // several connections to the peer cannot be had
 	seeks    atomic.Int32  // questions of the peer that are being looked into
+	asked    atomic.Bool   // the peer has asked for something that it may have
+	used     atomic.Int64  // when it last did, or when the link began, in nanoseconds since 1970
 
 	repair *repair // the repair stream that this gateway opens
 
@@ -110,6 +112,7 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 		peer: s.Peer(), instance: c.hello.instance, version: c.hello.version, stream: s,
 		out: newOutbox(maxOutbox), done: make(chan struct{}),
 	}
+	l.used.Store(time.Now().UnixNano())
 	l.repair = newRepair(n, l)
 	return l, r, nil
 }
@@ -217,7 +220,7 @@ func (n *Node) dispatch(l *link, c *control) error {
 	case c.missing != nil:
 		n.questions.answer(c.missing.number, answer{from: l.peer, missing: c.missing})
 	case c.list:
-		l.send(n.shared().encode())
+		l.send(n.shared(l.peer).encode())
 	case c.names != nil:
 		n.listed(l.peer, c.names)
 	case c.ping != nil && c.ping.echo != 0:

@@ -46,10 +46,15 @@ func (n *Node) enter(l *link) error {
 	if !n.book.allow(l.peer) {
 		return p2p.ErrNotListed
 	}
+	if n.guest(l.peer) {
+		if err := n.room(); err != nil {
+			return err
+		}
+	}
 	if again := n.replace(l); again {
 		return nil
 	}
-	if p := n.book.peer(l.peer); p != nil {
+	if p := n.book.known(l.peer); p != nil {
 		p.settle(nil)
 	}
 	n.host.Protect(l.peer)
@@ -97,7 +102,7 @@ func (n *Node) leave(l *link) {
 		n.log.Warn("peer lost", "peer", n.book.name(l.peer), "err", l.reason())
 	}
 	n.relinked(l.peer)
-	if p := n.book.peer(l.peer); p != nil {
+	if p := n.book.known(l.peer); p != nil {
 		p.poke()
 	}
 }

@@ -8,6 +8,7 @@
 //	source    what makes the chunks of a channel that this gateway owns
 //	outlets   the names under which a channel is published here
 //	seek      how a channel is found over any number of gateways
+//	strangers who may connect though nobody lists them, and what they may ask for
 package overlay
 
 import (
@@ -76,9 +77,13 @@ type Node struct {
 
 // New returns a node that is not yet running.
 func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
+	tips, err := parseTips(o.Conf.Links)
+	if err != nil {
+		return nil, err
+	}
 	n := &Node{
 		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
-		book: newBook(o.Peers, o.NetworkKey != nil), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
+		book: newBook(o.Peers, tips, o.NetworkKey != nil), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
 		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
 		relinks: make(chan struct{}, 1),
 		links:   make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
@@ -90,6 +95,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 			return nil, fmt.Errorf("peers.%s.id: %w", name, err)
 		}
 	}
+	n.doors()
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
@@ -132,6 +138,10 @@ func (n *Node) Run(ctx context.Context) error {
 		n.relay(inner)
 		return nil
 	})
+	g.Go(func() error {
+		n.attendGuests(inner)
+		return nil
+	})
 	for {
 		select {
 		case f := <-n.tasks:
@@ -166,7 +176,7 @@ func (n *Node) stopping() bool {
 	}
 }
 
-// watch sees to it that each listed peer has a keeper and nobody else has.
+// watch sees to it that each listed peer has a keeper, as each stranger whom a channel needs, and nobody else has.
 func (n *Node) watch() {
 	for _, k := range n.keeping() {
 		n.start(func(ctx context.Context) {
@@ -186,9 +196,9 @@ type keeper struct {
 	stop func()
 }
 
-// keeping stops the keepers of peers that are not listed any more and returns those that have to start.
+// keeping stops the keepers of peers that are not to be dialled any more and returns those that have to start.
 func (n *Node) keeping() (fresh []*keeper) {
-	all := n.book.all()
+	all := n.book.dialled()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.addrs == nil {
@@ -233,7 +243,13 @@ func (n *Node) Reconfigure(o Options) {
 	n.mu.Lock()
 	n.o.Conf, n.o.Peers, n.o.Streams = o.Conf, o.Peers, o.Streams
 	n.mu.Unlock()
+	if tips, err := parseTips(o.Conf.Links); err != nil {
+		n.log.Error("links are not taken over", "err", err)
+	} else {
+		n.book.tell(tips)
+	}
 	_, removed := n.book.set(o.Peers)
+	n.doors()
 	for _, p := range removed {
 		if n.book.peer(p.id) == nil {
 			if l := n.link(p.id); l != nil {
@@ -276,6 +292,12 @@ func (n *Node) relinked(id p2p.ID) {
 // deliver hands a message about a channel to its loop, and answers what the machine does not see.
 func (n *Node) deliver(from p2p.ID, id chunk.ID, m swarm.Message) {
 	ch, l := n.channel(id), n.link(from)
+	if ch != nil && !ch.admits(from) {
+		ch = nil // as far as a stranger can tell
+	}
+	if ch != nil && l != nil {
+		l.use()
+	}
 	switch m := m.(type) {
 	case swarm.Describe:
 		if ch != nil && l != nil {
@@ -293,7 +315,10 @@ func (n *Node) deliver(from p2p.ID, id chunk.ID, m swarm.Message) {
 		return
 	}
 	if ch != nil {
-		ch.box.offer(func() { ch.step(swarm.Received{From: swarm.ID(from), Message: m}) })
+		ch.box.offer(func() {
+			ch.welcome(from)
+			ch.step(swarm.Received{From: swarm.ID(from), Message: m})
+		})
 		return
 	}
 	if l != nil && wantsAnswer(m) {

@@ -10,9 +10,9 @@ import (
 )
 
 func TestBook(t *testing.T) {
-	b := newBook(map[string]conf.Peer{"hq": {ID: "1", Addresses: []string{"x"}}, "lab": {ID: "2"}}, false)
-	hq := b.named("hq")
-	if hq == nil || b.peer("1") != hq || b.name("1") != "hq" || !b.allow("1") || b.allow("3") {
+	b := newBook(map[string]conf.Peer{"hq": {ID: "1", Addresses: []string{"x"}}, "lab": {ID: "2"}}, nil, false)
+	hq := b.peer("1")
+	if hq == nil || b.named("hq") != "1" || b.named("x") != "" || b.name("1") != "hq" || !b.allow("1") || b.allow("3") {
 		t.Errorf("book = %+v", b)
 	}
 	added, removed := b.set(map[string]conf.Peer{"hq": {ID: "1", Addresses: []string{"x"}}, "den": {ID: "3"}})
@@ -27,7 +27,7 @@ func TestBook(t *testing.T) {
 
 func TestBan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBook(map[string]conf.Peer{"hq": {ID: "1"}}, false)
+		b := newBook(map[string]conf.Peer{"hq": {ID: "1"}}, nil, false)
 		if !b.ban("1") || b.ban("1") {
 			t.Error("ban tells a second one apart wrongly")
 		}

@@ -39,18 +39,28 @@ func (ch *channel) perform(a swarm.Action) {
 		ch.closed = true
 		ch.over(a)
 	case swarm.Disconnect: // links to listed peers stay
+		ch.forgo(p2p.ID(a.Peer))
 	}
 }
 
 // connect sees to a link, or tells the machine that there will be none.
 func (ch *channel) connect(id p2p.ID, addresses []string) {
 	p := ch.n.book.peer(id)
+	if p == nil && (ch.public() || ch.n.book.private) {
+		if p = ch.n.book.meet(id, ch.id, false); p != nil {
+			p.learn(addresses)
+			ch.n.watch()
+		}
+	}
 	if p == nil {
 		ch.later(swarm.LinkDown{Peer: swarm.ID(id), Ban: banFor}) // unlisted: to ask again soon is of no use
 		return
 	}
 	if ch.n.link(id) != nil {
-		ch.later(swarm.LinkUp{Peer: swarm.ID(id)})
+		ch.box.put(func() {
+			ch.relinked(id)
+			ch.step(swarm.LinkUp{Peer: swarm.ID(id)})
+		})
 		return
 	}
 	p.want(addresses, func(err error) {
@@ -58,6 +68,7 @@ func (ch *channel) connect(id p2p.ID, addresses []string) {
 			ch.relinked(id)
 			if err != nil && ch.told[id] == 0 {
 				ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
+				ch.forgo(id)
 			}
 		})
 	})

@@ -155,7 +155,7 @@ func (n *Node) pushTo(ctx context.Context, s *p2p.Stream) error {
 		return err
 	}
 	ch := n.channel(id)
-	if ch == nil {
+	if ch == nil || !ch.admits(s.Peer()) {
 		return errGone
 	}
 	o := ch.adopt(s.Peer(), lane, lanes, cancel)

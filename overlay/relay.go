@@ -71,11 +71,19 @@ func (n *Node) carry(owner p2p.ID, name media.Name) {
 	})
 }
 
-// shared returns the streams of this gateway that are live and that peers may fetch.
-func (n *Node) shared() names {
+// gives tells whether a gateway may fetch a stream of this one.
+func (n *Node) gives(to p2p.ID, name media.Name) bool {
+	if !n.book.trusts(to) {
+		return n.opens(name)
+	}
+	return shares(n.options().Conf.Share, name)
+}
+
+// shared returns the streams of this gateway that are live and that a gateway may fetch.
+func (n *Node) shared(to p2p.ID) names {
 	all := names{}
 	for _, st := range n.hub.Streams() {
-		if n.own(st.Name()) && shares(n.options().Conf.Share, st.Name()) && st.Stats().Publishing {
+		if n.own(st.Name()) && n.gives(to, st.Name()) && st.Stats().Publishing {
 			all = append(all, st.Name())
 		}
 	}

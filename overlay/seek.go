@@ -132,7 +132,11 @@ func (f *floods) first(id uint64, now time.Time) bool {
 
 // sought looks into a question of a peer, beside the link's loop.
 func (n *Node) sought(l *link, s *seek) {
-	if l.seeks.Add(1) > maxSeeks {
+	most := int32(maxSeeks)
+	if n.guest(l.peer) {
+		most = maxSeeksOfGuests
+	}
+	if l.seeks.Add(1) > most {
 		l.seeks.Add(-1)
 		l.send((&missing{s.number, causeAsked, "too many questions at once"}).encode())
 		return
@@ -146,6 +150,7 @@ func (n *Node) sought(l *link, s *seek) {
 		switch {
 		case to == nil:
 		case f != nil:
+			to.use()
 			f.number = s.number
 			to.send(f.encode())
 		default:
@@ -160,18 +165,21 @@ func (n *Node) sought(l *link, s *seek) {
 // lookInto answers a question: one of the results is set.
 func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *missing) {
 	if s.owner == n.ID() {
-		return n.lookHere(ctx, s)
+		return n.lookHere(ctx, from, s)
 	}
 	switch ch, err := n.lasting(ctx, channelID(s.owner, s.name)); {
 	case err != nil:
 		return nil, &missing{cause: causeUnreachable}
-	case ch != nil:
+	case ch != nil && ch.admits(from):
 		if ch.orphan.Load() {
 			return nil, &missing{cause: causeUnreachable}
 		}
 		ch.expect()
 		d, _ := ch.description()
 		return &found{descriptor: d.raw, member: true}, nil
+	}
+	if !n.book.trusts(from) {
+		return nil, &missing{cause: causeUnreachable} // others are not asked for a stranger
 	}
 	if s.hops >= maxHops || !n.floods.first(s.flood, time.Now()) {
 		return nil, &missing{cause: causeAsked}
@@ -193,8 +201,8 @@ func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *mis
 }
 
 // lookHere answers a question about a stream of this gateway.
-func (n *Node) lookHere(ctx context.Context, s *seek) (*found, *missing) {
-	if !shares(n.options().Conf.Share, s.name) || !n.own(s.name) {
+func (n *Node) lookHere(ctx context.Context, from p2p.ID, s *seek) (*found, *missing) {
+	if !n.gives(from, s.name) || !n.own(s.name) {
 		return nil, &missing{cause: causeRefused}
 	}
 	ch, err := n.ownChannel(ctx, s.name)
@@ -222,7 +230,7 @@ type outcome struct {
 	text  string
 }
 
-// search asks all peers but one, and those that are being dialled as soon as they answer.
+// search asks all peers but one, and those whom links name; those that are being dialled as soon as they answer.
 func (n *Node) search(ctx context.Context, s seek, except p2p.ID) outcome {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -231,7 +239,7 @@ func (n *Node) search(ctx context.Context, s seek, except p2p.ID) outcome {
 	s.hops++
 	s.within = uint64(max(0, time.Until(deadline)-seekHop) / time.Millisecond)
 	n.floods.first(s.flood, time.Now()) // when it comes back, this gateway has been asked
-	peers := n.book.all()
+	peers := append(n.book.all(), n.contacts(s.owner, s.name)...)
 	answers := make(chan answer, len(peers))
 	asked := 0
 	for _, p := range peers {
@@ -349,7 +357,7 @@ func (n *Node) notFound(owner p2p.ID, name media.Name, r outcome) error {
 	case causeRefused:
 		return fmt.Errorf("%s does not share %q: %w", who, name, media.ErrNotFound)
 	}
-	if p := n.book.peer(owner); p != nil && p.fault() != nil {
+	if p := n.book.known(owner); p != nil && p.fault() != nil {
 		return fmt.Errorf("%s cannot be reached: %w", who, p.fault())
 	}
 	if r.text != "" {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"peergate/media"
@@ -28,11 +29,13 @@ type source struct {
 	seq    uint64 // of the next chunk
 	cutter *chunk.Cutter
 	wanted time.Time // when somebody last wanted the channel; the loop's
+
+	again atomic.Bool // what the descriptor says has changed, beside the tracks
 }
 
 // describe begins an epoch of a stream of this gateway's: a new key, a new descriptor.
 func (n *Node) describe(name media.Name, tracks []media.Track, rate int, ended bool) (description, ed25519.PrivateKey, error) {
-	now := time.Now()
+	now, c := time.Now(), n.options().Conf
 	epoch, err := n.epochs.next(now)
 	if err != nil {
 		n.log.Warn("epoch not kept", "stream", name, "err", err)
@@ -44,6 +47,7 @@ func (n *Node) describe(name media.Name, tracks []media.Track, rate int, ended b
 	d := chunk.Descriptor{
 		Owner: n.identity.Key.Public().(ed25519.PublicKey), Name: name, Tracks: tracks, Key: public,
 		Stripes: chunk.Stripes(rate), Rate: rate, Epoch: epoch, Issued: now, Expires: now.Add(descriptorLife),
+		Access: access(&c, name),
 	}
 	if ended {
 		d.Expires = d.Issued
@@ -140,7 +144,7 @@ func (s *source) pump(ctx context.Context, ch *channel, sub *media.Subscription)
 			s.cutter.Flush(now, func(c chunk.Cut) { s.emit(ctx, ch, c) })
 			return err
 		}
-		if t := s.stream.Tracks(); &t[0] != &s.tracks[0] && !same(t, s.tracks) {
+		if t := s.stream.Tracks(); s.again.Swap(false) || &t[0] != &s.tracks[0] && !same(t, s.tracks) {
 			s.cutter.Flush(now, func(c chunk.Cut) { s.emit(ctx, ch, c) })
 			if err := s.renew(ch); err != nil {
 				return err

@@ -88,9 +88,18 @@ func (ch *channel) limit(now time.Time) {
 func (ch *channel) reconfigure() {
 	ch.limit(time.Now())
 	ch.demands()
-	if ch.source != nil && !shares(ch.n.options().Conf.Share, ch.name) {
+	ch.expel()
+	if ch.source == nil {
+		return
+	}
+	c := ch.n.options().Conf
+	if !shares(c.Share, ch.name) {
 		if err := ch.source.end(ch); err != nil {
 			ch.log.Error("channel not ended", "err", err)
 		}
+		return
+	}
+	if d, _ := ch.description(); d.Access != access(&c, ch.name) {
+		ch.source.again.Store(true)
 	}
 }

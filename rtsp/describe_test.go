@@ -214,6 +214,7 @@ func TestRedirect(t *testing.T) {
 // stranger is a gateway that is not configured, friend one that is.
 const (
 	stranger = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+	linked   = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
 	friend   = "12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD"
 )
 
@@ -221,8 +222,9 @@ const (
 func TestForeignNames(t *testing.T) {
 	c := conf.Default()
 	c.Peers = map[string]conf.Peer{"hq": {ID: friend}}
+	c.Overlay.Links = []conf.Link{{Link: "peergate://" + linked + "/a", Petname: "tv"}}
 	n := newNames(c)
-	for name, want := range map[media.Name]bool{"hq/a": true, friend + "/a": true, stranger + "/a": true, "hq2/a": false, "a/hq": false} {
+	for name, want := range map[media.Name]bool{"hq/a": true, "tv/b": true, friend + "/a": true, stranger + "/a": true, "hq2/a": false, "a/hq": false} {
 		if got := n.foreign(name); got != want {
 			t.Errorf("foreign(%s) = %v, want %v", name, got, want)
 		}
@@ -238,6 +240,7 @@ func TestForeignNames(t *testing.T) {
 		{stranger + "/a", true, "", false},
 		{stranger + "/a", true, "viewer", true},
 		{friend + "/a", true, "", true},
+		{linked + "/b", true, "", true},
 		{"a", true, "", true},
 	} {
 		from := loopback

@@ -36,6 +36,15 @@ func Stripes(rate int) int {
 	return 8
 }
 
+// Access says who may have a channel.
+type Access uint64
+
+// The kinds of access. One that a gateway does not know, of a later version, is for nobody else than listed peers.
+const (
+	Listed Access = iota // gateways that a member lists among its peers
+	Open                 // everybody
+)
+
 // Descriptor says what a channel is. Its owner signs it; any member may hand it on.
 //
 // On the wire it is a protocol-buffers message {1: body, 2: signature}; the signature is over the text
@@ -50,6 +59,7 @@ type Descriptor struct {
 	Epoch   uint64            // 8
 	Issued  time.Time         // 9: owner's clock, milliseconds on the wire
 	Expires time.Time         // 10; not after Issued: the channel has ended
+	Access  Access            // 11; left out when it is Listed
 }
 
 // Ended tells whether the owner has ended the channel: such a descriptor expires when it is issued.
@@ -77,6 +87,9 @@ func (d *Descriptor) Sign(owner ed25519.PrivateKey) []byte {
 	number(8, d.Epoch)
 	number(9, uint64(d.Issued.UnixMilli()))
 	number(10, uint64(d.Expires.UnixMilli()))
+	if d.Access != Listed {
+		number(11, uint64(d.Access))
+	}
 	sig := ed25519.Sign(owner, append([]byte(descriptorDomain), body...))
 	b := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), body)
 	return protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), sig)
@@ -125,6 +138,8 @@ func ParseDescriptor(b []byte) (*Descriptor, error) {
 			d.Issued = time.UnixMilli(int64(n))
 		case 10:
 			d.Expires = time.UnixMilli(int64(n))
+		case 11:
+			d.Access = Access(n)
 		}
 	})
 	if err != nil {

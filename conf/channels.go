@@ -1,0 +1,73 @@
+package conf
+
+import "fmt"
+
+// The kinds of access to a shared stream.
+const (
+	AccessListed = "listed" // the gateways that peers lists
+	AccessOpen   = "open"   // whoever has the link
+)
+
+// Channel says how streams of this gateway are shared on the overlay. Of several that match a stream the first counts.
+type Channel struct {
+	Name   string `yaml:"name"`   // pattern, as in overlay.share
+	Access string `yaml:"access"` // listed or open; empty is listed
+}
+
+func (c *Channel) check(f faults, key string) {
+	if c.Name == "" {
+		f.fault(key+".name", "is missing: write a stream's name, or a pattern such as public/*")
+	} else {
+		pattern(f, key+".name", c.Name)
+	}
+	if c.Access != "" {
+		oneOf(f, key+".access", c.Access, AccessListed, AccessOpen)
+	}
+}
+
+// Link is a channel of a gateway that need not be among the peers, as somebody has shared it.
+type Link struct {
+	Link    string `yaml:"link"`    // peergate://OWNER/NAME?via=ADDRESS, as "gateway share" prints it there
+	Petname string `yaml:"petname"` // of the owner, for players; empty: its ID
+}
+
+// Owner returns the ID of the gateway whose channel it is, or "" when it is no link.
+func (l *Link) Owner() string {
+	owner, _, ok := splitLink(l.Link)
+	if !ok {
+		return ""
+	}
+	return owner
+}
+
+func (l *Link) check(f faults, key string) {
+	if _, _, ok := splitLink(l.Link); !ok {
+		f.fault(key+".link", "is %q, must be a link such as peergate://12D3KooW.../lobby?via=..., as \"gateway share\" prints it", l.Link)
+	}
+	if l.Petname != "" {
+		checkPetname(f, key+".petname", l.Petname)
+	}
+}
+
+// checkLinks reports petnames of links that hide streams of this gateway or stand for two gateways. The first parts of
+// the streams' names and the IDs of the peers by petname are given.
+func (c *Config) checkLinks(f faults, first map[string]string) {
+	owners := make(map[string]string)
+	for name, p := range c.Peers {
+		owners[name] = p.ID
+	}
+	for i, l := range c.Overlay.Links {
+		owner := l.Owner()
+		if owner == "" || l.Petname == "" {
+			continue
+		}
+		key := fmt.Sprintf("overlay.links[%d].petname", i)
+		if s, ok := first[l.Petname]; ok {
+			f.fault(key, "is also the first part of the stream %q: choose another one", s)
+		}
+		if other, ok := owners[l.Petname]; ok && other != owner {
+			f.fault(key, "is that of another gateway too: choose another one")
+		}
+		owners[l.Petname] = owner
+	}
+}
