@@ -19,6 +19,7 @@ type Config struct {
 	Overlay   Overlay           `yaml:"overlay"`
 	Peers     map[string]Peer   `yaml:"peers"` // by petname
 	Transcode Transcode         `yaml:"transcode"`
+	HLS       HLS               `yaml:"hls"`
 	API       API               `yaml:"api"`
 }
 
@@ -29,6 +30,7 @@ func Default() Config {
 		RTSP:      defaultRTSP(),
 		Overlay:   defaultOverlay(),
 		Transcode: defaultTranscode(),
+		HLS:       defaultHLS(),
 	}
 }
 
@@ -74,6 +76,7 @@ func (c *Config) check(f faults) {
 	c.checkPetnames(f)
 	c.checkRedirects(f)
 	c.Transcode.check(f)
+	c.HLS.check(f)
 	c.API.check(f)
 }
 

@@ -198,7 +198,7 @@ func TestExamineFFmpeg(t *testing.T) {
 	if f := find(t, all, "ffmpeg"); f.Verdict != good || !strings.HasPrefix(f.Text, "5.1.9 at ") {
 		t.Errorf("%+v", f)
 	}
-	if f := find(t, all, "encoder aac"); f.Verdict != bad || !strings.Contains(f.Text, "the profile quicktime needs it") {
+	if f := find(t, all, "encoder aac"); f.Verdict != bad || !strings.Contains(f.Text, "the profile aac needs it") {
 		t.Errorf("%+v", f)
 	}
 	if f := find(t, all, "hardware encoder"); f.Verdict != bad || !strings.Contains(f.Text, "lacks the encoder h264_vaapi") {

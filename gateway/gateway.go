@@ -27,6 +27,7 @@ type gateway struct {
 	renditions *transcode.Pool
 	node       *overlay.Node // nil when the overlay is off
 	server     *rtsp.Server
+	front      *web.Front
 	api        *web.Server // nil without a data folder
 	since      time.Time
 }
@@ -55,6 +56,7 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 		openers = append(openers, g.node)
 	}
 	g.hub.Use(openers...)
+	g.front = web.NewFront(c, guard{g.server}, g.hub, log)
 	if data != "" {
 		g.api = web.New(c.API, data, g, log)
 	}
@@ -76,6 +78,7 @@ func (g *gateway) Run(ctx context.Context) error {
 		grp.Go(func() error { return g.node.Run(ctx) })
 	}
 	grp.Go(func() error { return g.server.Run(ctx) })
+	grp.Go(func() error { return g.front.Run(ctx) })
 	if g.api != nil {
 		grp.Go(func() error { return g.api.Run(ctx) })
 	}
@@ -113,6 +116,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.Congestion = running.Overlay.Congestion
 	c.Overlay.NetworkKey = running.Overlay.NetworkKey
 	c.Transcode = running.Transcode
+	c.HLS = running.HLS
 	c.API = running.API
 	return c
 }

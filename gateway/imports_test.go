@@ -35,7 +35,7 @@ var ours = []rule{
 	{"overlay/p2p", []string{"conf"}},
 	{"overlay", []string{"conf", "media", "overlay/**"}},
 	{"transcode", []string{"conf", "media"}},
-	{"gateway/web", []string{"conf", "media"}},
+	{"gateway/web/**", []string{"conf", "media", "gateway/web/**"}},
 	{"gateway", []string{"**"}},
 	{"integration/**", []string{"**"}}, // tests and benchmarks, which look from outside
 }
@@ -51,8 +51,8 @@ var heavy = []struct {
 	{"github.com/libp2p/**", []string{"overlay/p2p"}},
 	{"github.com/multiformats/**", []string{"overlay/p2p"}},
 	{"github.com/quic-go/**", []string{"overlay/p2p"}},
-	{"github.com/bluenviron/gohlslib/**", []string{"gateway/web"}},
-	{"github.com/pion/webrtc/**", []string{"gateway/web"}},
+	{"github.com/bluenviron/gohlslib/**", []string{"gateway/web/hls"}},
+	{"github.com/pion/webrtc/**", []string{"gateway/web/webrtc"}},
 	{"github.com/prometheus/**", []string{"gateway/web"}},
 	{"modernc.org/sqlite/**", []string{"overlay/ledger"}},
 	{"github.com/jackc/**", []string{"overlay/ledger"}},

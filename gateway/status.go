@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"peergate/gateway/web"
+	"peergate/gateway/web/hls"
 	"peergate/overlay"
 	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
@@ -13,7 +14,7 @@ import (
 
 // Status tells what the gateway does now, in the words of the API.
 func (g *gateway) Status() web.Status {
-	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status()), Renditions: renditions(g.renditions.Status())}
+	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status()), HLS: hlsStatus(g.front.HLS()), Renditions: renditions(g.renditions.Status())}
 	if g.node != nil {
 		st.ID = string(g.id.ID)
 		o := overlayStatus(g.node.Status())
@@ -68,6 +69,14 @@ func rtspStatus(r rtsp.Status) web.RTSP {
 			ws.LagMS, ws.JitterMS, ws.RTTMS = ms(n.Lag), ms(n.Jitter), ms(n.RTT)
 		}
 		w.Sessions = append(w.Sessions, ws)
+	}
+	return w
+}
+
+func hlsStatus(h hls.Status) web.HLS {
+	w := web.HLS{Players: h.Players, BytesOut: h.Bytes, Streams: []web.HLSStream{}}
+	for _, s := range h.Streams {
+		w.Streams = append(w.Streams, web.HLSStream{Name: string(s.Name), Source: string(s.Source), Since: s.Since, Players: s.Players, Bytes: s.Bytes})
 	}
 	return w
 }

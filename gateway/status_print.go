@@ -88,6 +88,9 @@ func printStatus(out io.Writer, st web.Status, now time.Time) error {
 	if len(st.RTSP.Sessions) > 0 {
 		printSessions(w, st.RTSP.Sessions, now)
 	}
+	if len(st.HLS.Streams) > 0 {
+		printHLS(w, st.HLS.Streams, now)
+	}
 	if len(st.Renditions) > 0 {
 		printRenditions(w, st.Renditions, now)
 	}
@@ -105,6 +108,13 @@ func printSessions(w io.Writer, all []web.Session, now time.Time) {
 			does = "publishes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Remote, s.User, s.Stream, does, s.Transport, size(s.Bytes), s.Skipped, s.Lost, age(s.Since, now))
+	}
+}
+
+func printHLS(w io.Writer, all []web.HLSStream, now time.Time) {
+	fmt.Fprintln(w, "\nHLS\tFROM\tPLAYERS\tBYTES\tSINCE")
+	for _, s := range all {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.Name, s.Source, s.Players, size(s.Bytes), age(s.Since, now))
 	}
 }
 

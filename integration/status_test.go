@@ -15,6 +15,13 @@ import (
 type status struct {
 	ID   string
 	RTSP struct{ Players int }
+	HLS  struct {
+		Players int
+		Streams []struct {
+			Name  string
+			Bytes int
+		}
+	}
 	// Overlay has every channel that the gateway carries.
 	Overlay struct {
 		Peers []struct {

@@ -21,6 +21,10 @@ var readyProfiles = map[string]conf.Profile{
 		Video: conf.ProfileVideo{Codec: "h264", Profile: "baseline", Bitrate: conf.Unlimited, GOP: 2 * time.Second},
 		Audio: conf.ProfileAudio{Codec: "aac", Bitrate: 128_000},
 	},
+	"aac": {
+		Video: conf.ProfileVideo{Codec: conf.Copy, Bitrate: conf.Unlimited},
+		Audio: conf.ProfileAudio{Codec: "aac", Bitrate: 128_000},
+	},
 }
 
 // profile returns one that ffmpeg makes.

@@ -28,6 +28,7 @@ type collector struct {
 
 	info, began                                            metric
 	players, publishers, connections, rtspBytes            metric
+	hlsPlayers, hlsStreams, hlsBytes                       metric
 	subscribers, publishing, packets, bytes, lost          metric
 	peers, connected, rtt, overlayBytes                    metric
 	renditions, speed, frames, restarts                    metric
@@ -46,6 +47,10 @@ func newCollector(g Gateway) *collector {
 		publishers:  newMetric(gauge, "rtsp_publishers", "Sessions that publish."),
 		connections: newMetric(gauge, "rtsp_connections", "RTSP connections."),
 		rtspBytes:   newMetric(counter, "rtsp_bytes_total", "Bytes of RTP and RTCP from publishers (in) and to players (out).", "direction"),
+
+		hlsPlayers: newMetric(gauge, "hls_players", "Players of HLS that have asked within the last 10 s."),
+		hlsStreams: newMetric(gauge, "hls_streams", "Streams of which segments are made."),
+		hlsBytes:   newMetric(counter, "hls_bytes_total", "Bytes of playlists and segments given out."),
 
 		subscribers: newMetric(gauge, "stream_subscribers", "Who reads the stream in this gateway: players, peers, renditions.", "stream"),
 		publishing:  newMetric(gauge, "stream_publishing", "1 while the stream has a publisher.", "stream"),
@@ -89,6 +94,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	send(c.connections, float64(st.RTSP.Connections))
 	send(c.rtspBytes, float64(st.RTSP.BytesIn), "in")
 	send(c.rtspBytes, float64(st.RTSP.BytesOut), "out")
+	send(c.hlsPlayers, float64(st.HLS.Players))
+	send(c.hlsStreams, float64(len(st.HLS.Streams)))
+	send(c.hlsBytes, float64(st.HLS.BytesOut))
 	for _, s := range st.Streams {
 		send(c.subscribers, float64(s.Subscribers), s.Name)
 		send(c.publishing, truth(s.Publishing), s.Name)

@@ -9,6 +9,7 @@ type Status struct {
 	Since   time.Time `json:"since"`   // when it began
 	Streams []Stream  `json:"streams"` // by name
 	RTSP    RTSP      `json:"rtsp"`
+	HLS     HLS       `json:"hls"`
 	Overlay *Overlay  `json:"overlay,omitempty"` // nil when it is off
 
 	Renditions []Rendition `json:"renditions"` // that ffmpeg makes, by name
@@ -65,6 +66,22 @@ type Session struct {
 	LagMS     float64   `json:"lag_ms"`    // of the newest packets, in this gateway
 	JitterMS  float64   `json:"jitter_ms"` // as the player reports
 	RTTMS     float64   `json:"rtt_ms"`
+}
+
+// HLS tells of players over HTTP Live Streaming.
+type HLS struct {
+	Players  int         `json:"players"` // that have asked within the last 10 s; those of one address and program are one
+	BytesOut uint64      `json:"bytes_out"`
+	Streams  []HLSStream `json:"streams"` // of which segments are made, by name
+}
+
+// HLSStream is a stream of which segments are made.
+type HLSStream struct {
+	Name    string    `json:"name"`
+	Source  string    `json:"source"` // the stream, or the rendition of it that players can play
+	Since   time.Time `json:"since"`
+	Players int       `json:"players"`
+	Bytes   uint64    `json:"bytes"` // given out
 }
 
 // Overlay tells of the exchange with other gateways.

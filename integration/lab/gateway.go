@@ -23,7 +23,7 @@ type Gateway struct {
 	Dir  string
 
 	// Lines of the sections of gateway.yml, without indentation of their own.
-	RTSP, Overlay []string
+	RTSP, Overlay, HLS []string
 	// More is appended to gateway.yml as it is.
 	More string
 	// LogLevel is debug, which tests need to see, unless it is set before Start.
@@ -40,6 +40,7 @@ type Gateway struct {
 	t       testing.TB
 	overlay int // port
 	secure  int // port of RTSPS
+	hls     int // port
 	peers   []string
 	proc    *Program
 }
@@ -51,7 +52,7 @@ var peerID = regexp.MustCompile(`12D3KooW[1-9A-HJ-NP-Za-km-z]{44}`)
 func NewGateway(t testing.TB, name string) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), t: t,
+		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), hls: freePort(t), t: t,
 		LogLevel: "debug",
 		Overlay:  []string{"idle_after: 2s"},
 	}
@@ -81,6 +82,10 @@ func (g *Gateway) write() {
 	fmt.Fprintf(&b, "log:\n  level: %s\ndata: %s\n", g.LogLevel, filepath.Join(g.Dir, "data"))
 	fmt.Fprintf(&b, "rtsp:\n  listen: %q\n", cmp.Or(g.Listen, g.HostPort()))
 	for _, l := range g.RTSP {
+		fmt.Fprintf(&b, "  %s\n", l)
+	}
+	fmt.Fprintf(&b, "hls:\n  listen: %q\n", net.JoinHostPort(g.Host, fmt.Sprint(g.hls)))
+	for _, l := range g.HLS {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
 	b.WriteString("overlay:\n  listen:\n")
@@ -179,6 +184,14 @@ func (g *Gateway) HostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint
 
 // URL returns the URL of a stream at this gateway.
 func (g *Gateway) URL(name string) string { return "rtsp://" + g.HostPort() + "/" + name }
+
+// HLSURL returns the URL of a stream's file for players of HLS.
+func (g *Gateway) HLSURL(name, file string) string {
+	return "http://" + net.JoinHostPort(g.Host, fmt.Sprint(g.hls)) + "/" + name + "/" + file
+}
+
+// HLSPort gives the gateway the port for HLS of another one.
+func (g *Gateway) HLSPort(of *Gateway) { g.hls = of.hls }
 
 // SecureHostPort is where it would serve RTSPS.
 func (g *Gateway) SecureHostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint(g.secure)) }
