@@ -3,6 +3,7 @@ module peergate
 go 1.26.0
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	github.com/bluenviron/gohlslib/v2 v2.2.2
 	github.com/bluenviron/gortsplib/v4 v4.16.2
 	github.com/bluenviron/mediacommon/v2 v2.4.1
