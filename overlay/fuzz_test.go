@@ -184,7 +184,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	id := d.Channel()
-	raw := chunk.Sign(id, key, d.Epoch, 0, chunk.Cut{Packets: []media.Packet{{Data: make([]byte, 20)}}, Wall: time.Now()})
+	raw := chunk.Sign(id, key, nil, d.Epoch, 0, chunk.Cut{Packets: []media.Packet{{Data: make([]byte, 20)}}, Wall: time.Now()})
 	f.Add(raw)
 	for _, m := range messages(id) {
 		f.Add(m)

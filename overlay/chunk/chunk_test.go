@@ -50,7 +50,7 @@ func testCut() Cut {
 
 func TestSignParseVerify(t *testing.T) {
 	cut, key := testCut(), testKey(2)
-	raw := Sign(testID(), key, 3, 4711, cut)
+	raw := Sign(testID(), key, nil, 3, 4711, cut)
 	c, err := Parse(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestSignParseVerify(t *testing.T) {
 
 // The wire format is what gateways of all versions speak: a change of these bytes needs a new version.
 func TestChunkWireBytes(t *testing.T) {
-	golden(t, "chunk.hex", Sign(testID(), testKey(2), 3, 4711, testCut()))
+	golden(t, "chunk.hex", Sign(testID(), testKey(2), nil, 3, 4711, testCut()))
 }
 
 func golden(t *testing.T, name string, got []byte) {
@@ -104,7 +104,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestEveryFlippedBitIsFound(t *testing.T) {
-	raw, pub := Sign(testID(), testKey(2), 3, 4711, testCut()), testKey(2).Public().(ed25519.PublicKey)
+	raw, pub := Sign(testID(), testKey(2), nil, 3, 4711, testCut()), testKey(2).Public().(ed25519.PublicKey)
 	for i := range raw {
 		for bit := range 8 {
 			b := bytes.Clone(raw)
@@ -117,7 +117,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 }
 
 func TestVerifyOfAnotherChannelOrKey(t *testing.T) {
-	c, err := Parse(Sign(testID(), testKey(2), 3, 4711, testCut()))
+	c, err := Parse(Sign(testID(), testKey(2), nil, 3, 4711, testCut()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestVerifyOfAnotherChannelOrKey(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	good := Sign(testID(), testKey(2), 3, 4711, testCut())
+	good := Sign(testID(), testKey(2), nil, 3, 4711, testCut())
 	edit := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(good)) }
 	head := func(fields ...byte) []byte { return append(fields, make([]byte, ed25519.SignatureSize)...) }
 	for _, c := range []struct {
@@ -143,7 +143,8 @@ func TestParseRefuses(t *testing.T) {
 		{"a signature alone", good[len(good)-64:], "too few"},
 		{"too long", make([]byte, MaxSize+1), "at most"},
 		{"version 2", edit(func(b []byte) []byte { b[0] = 2; return b }), "version 2"},
-		{"a sealed body", edit(func(b []byte) []byte { b[1] |= flagSealed; return b }), "flags"},
+		{"a sealed body of the packets' size", edit(func(b []byte) []byte { b[1] |= flagSealed; return b }), "malformed"},
+		{"a sealed chunk without a key's number", head(1, flagSealed, 1, 1, 1), "cut short"},
 		{"an unknown flag", edit(func(b []byte) []byte { b[1] |= 0x80; return b }), "flags"},
 		{"a byte less", good[:len(good)-1], "body has"},
 		{"a byte more", append(bytes.Clone(good), 0), "body has"},
@@ -162,9 +163,10 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(Sign(testID(), testKey(2), 3, 4711, testCut()))
-	f.Add(Sign(testID(), testKey(2), 1, 0, Cut{Packets: []media.Packet{packet(0, 0, 0, false, 0)}, Wall: time.Unix(0, 0)}))
+	f.Add(Sign(testID(), testKey(2), nil, 3, 4711, testCut()))
+	f.Add(Sign(testID(), testKey(2), nil, 1, 0, Cut{Packets: []media.Packet{packet(0, 0, 0, false, 0)}, Wall: time.Unix(0, 0)}))
 	f.Add([]byte{1, 0, 0})
+	f.Add(sealedChunk())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Parse(b)
 		if err != nil {
@@ -174,6 +176,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		ps := c.Packets(time.Time{})
+		if c.Sealed {
+			if _, err := c.Open(testContent(1).AEAD, time.Time{}); len(ps) > 0 || err == nil && !bytes.Equal(b, sealedChunk()) {
+				t.Errorf("a sealed chunk has %d packets, and opens: %v", len(ps), err)
+			}
+			return
+		}
 		total := 0
 		for i := range ps {
 			total += len(ps[i].Data)
@@ -182,7 +190,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("packets have %d bytes, Payload = %d", total, c.Payload())
 		}
 		// What was accepted has one form only: signing the same packets gives the same bytes.
-		again := Sign(ID{}, testKey(2), c.Epoch, c.Seq, Cut{ps, c.Vital, c.Wall})
+		again := Sign(ID{}, testKey(2), nil, c.Epoch, c.Seq, Cut{ps, c.Vital, c.Wall})
 		n := len(b) - ed25519.SignatureSize
 		if !bytes.Equal(again[:n], b[:n]) {
 			t.Errorf("signed again it is\n%x, was\n%x", again[:n], b[:n])
@@ -194,13 +202,13 @@ func BenchmarkSign(b *testing.B) {
 	cut, key := Cut{Packets: frame(0, 8000), Wall: time.Unix(1, 0)}, testKey(2)
 	b.SetBytes(8000)
 	for b.Loop() {
-		Sign(testID(), key, 1, 1, cut)
+		Sign(testID(), key, nil, 1, 1, cut)
 	}
 }
 
 func BenchmarkVerify(b *testing.B) {
 	cut, key := Cut{Packets: frame(0, 8000), Wall: time.Unix(1, 0)}, testKey(2)
-	raw, pub := Sign(testID(), key, 1, 1, cut), key.Public().(ed25519.PublicKey)
+	raw, pub := Sign(testID(), key, nil, 1, 1, cut), key.Public().(ed25519.PublicKey)
 	b.SetBytes(8000)
 	for b.Loop() {
 		c, err := Parse(raw)

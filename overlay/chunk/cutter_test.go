@@ -153,7 +153,7 @@ func TestOverhead(t *testing.T) {
 	begin := now
 	var rtp, wire, chunks int
 	emit := func(cut Cut) {
-		b := Sign(testID(), testKey(2), 1_000, 1_000_000+uint64(chunks), cut)
+		b := Sign(testID(), testKey(2), nil, 1_000, 1_000_000+uint64(chunks), cut)
 		chunks++
 		wire += len(b) + 3 // a frame's length is a varint: 2 bytes up to 16 KiB, 3 above
 	}

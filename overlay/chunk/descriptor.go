@@ -20,6 +20,8 @@ const (
 
 	descriptorDomain  = "peergate descriptor 1\x00"
 	descriptorVersion = 1
+	// sealedVersion is that of a descriptor of a members-only channel: older gateways take its chunks for malformed.
+	sealedVersion = 2
 )
 
 // Stripes returns how many stripes a channel of a bit rate has: more parents for more bits, and few for few, since
@@ -41,8 +43,9 @@ type Access uint64
 
 // The kinds of access. One that a gateway does not know, of a later version, is for nobody else than listed peers.
 const (
-	Listed Access = iota // gateways that a member lists among its peers
-	Open                 // everybody
+	Listed  Access = iota // gateways that a member lists among its peers
+	Open                  // everybody
+	Members               // the chunks are sealed, and their keys are for who has a ticket; the version is 2
 )
 
 // Descriptor says what a channel is. Its owner signs it; any member may hand it on.
@@ -77,7 +80,11 @@ func (d *Descriptor) Sign(owner ed25519.PrivateKey) []byte {
 	text := func(num protowire.Number, v []byte) {
 		body = protowire.AppendBytes(protowire.AppendTag(body, num, protowire.BytesType), v)
 	}
-	number(1, descriptorVersion)
+	if d.Access == Members {
+		number(1, sealedVersion)
+	} else {
+		number(1, descriptorVersion)
+	}
 	text(2, d.Owner)
 	text(3, []byte(d.Name))
 	text(4, media.MarshalTracks(d.Tracks))
@@ -154,8 +161,10 @@ func ParseDescriptor(b []byte) (*Descriptor, error) {
 // check completes a descriptor that was read.
 func (d *Descriptor) check(ver uint64, body, sig, sdp []byte) error {
 	switch {
-	case ver != descriptorVersion:
+	case ver != descriptorVersion && ver != sealedVersion:
 		return fmt.Errorf("descriptor: version %d is unknown: update this gateway", ver)
+	case (d.Access == Members) != (ver == sealedVersion):
+		return fmt.Errorf("descriptor: version %d does not go with access %d", ver, d.Access)
 	case len(d.Owner) != ed25519.PublicKeySize || len(d.Key) != ed25519.PublicKeySize:
 		return errors.New("descriptor: a key is of the wrong size")
 	case !ed25519.Verify(d.Owner, append([]byte(descriptorDomain), body...), sig):
