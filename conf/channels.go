@@ -1,17 +1,22 @@
 package conf
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The kinds of access to a shared stream.
 const (
 	AccessListed = "listed" // the gateways that peers lists
 	AccessOpen   = "open"   // whoever has the link
+
+	AccessMembers = "members" // whoever has a ticket; the packets are sealed
 )
 
 // Channel says how streams of this gateway are shared on the overlay. Of several that match a stream the first counts.
 type Channel struct {
 	Name   string `yaml:"name"`   // pattern, as in overlay.share
-	Access string `yaml:"access"` // listed or open; empty is listed
+	Access string `yaml:"access"` // listed, open or members; empty is listed
 }
 
 func (c *Channel) check(f faults, key string) {
@@ -21,7 +26,7 @@ func (c *Channel) check(f faults, key string) {
 		pattern(f, key+".name", c.Name)
 	}
 	if c.Access != "" {
-		oneOf(f, key+".access", c.Access, AccessListed, AccessOpen)
+		oneOf(f, key+".access", c.Access, AccessListed, AccessOpen, AccessMembers)
 	}
 }
 
@@ -42,7 +47,8 @@ func (l *Link) Owner() string {
 
 func (l *Link) check(f faults, key string) {
 	if _, _, ok := splitLink(l.Link); !ok {
-		f.fault(key+".link", "is %q, must be a link such as peergate://12D3KooW.../lobby?via=..., as \"gateway share\" prints it", l.Link)
+		plain, _, _ := strings.Cut(l.Link, "?") // behind it there may be a ticket, which is a secret
+		f.fault(key+".link", "is %q, must be a link such as peergate://12D3KooW.../lobby?via=..., as \"gateway share\" prints it", plain)
 	}
 	if l.Petname != "" {
 		checkPetname(f, key+".petname", l.Petname)

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type Overlay struct {
 	Share     []string      `yaml:"share"`      // patterns of the streams that peers may fetch
 	Channels  []Channel     `yaml:"channels"`   // how some of them are shared; the others are for listed peers
 	Links     []Link        `yaml:"links"`      // channels of gateways that need not be peers
+	Tickets   []string      `yaml:"tickets"`    // by which other gateways let this one watch; secrets
 	IdleAfter time.Duration `yaml:"idle_after"` // how long a channel is carried on after its last player
 	Delay     Delay         `yaml:"delay"`      // how long a missing chunk is waited for
 	Upload    Rate          `yaml:"upload"`     // what this gateway gives to others
@@ -56,6 +58,11 @@ func (c *Overlay) check(f faults) {
 	}
 	for i := range c.Links {
 		c.Links[i].check(f, fmt.Sprintf("overlay.links[%d]", i))
+	}
+	for i, t := range c.Tickets {
+		if !strings.HasPrefix(t, "pgt1_") { // what it is else is not told: it may be a secret
+			f.fault(fmt.Sprintf("overlay.tickets[%d]", i), "is no ticket: it must be what \"gateway ticket issue\" printed, which begins with pgt1_")
+		}
 	}
 	atLeast(f, "overlay.idle_after", c.IdleAfter, 0)
 	for i := range c.UploadRules {

@@ -54,6 +54,7 @@ var heavy = []struct {
 	{"github.com/bluenviron/gohlslib/**", []string{"gateway/web/hls"}},
 	{"github.com/pion/webrtc/**", []string{"gateway/web/webrtc"}},
 	{"github.com/prometheus/**", []string{"gateway/web"}},
+	{"filippo.io/**", []string{"overlay/access"}},
 	{"modernc.org/sqlite/**", []string{"overlay/ledger"}},
 	{"github.com/jackc/**", []string{"overlay/ledger"}},
 	{"github.com/spf13/**", []string{"gateway"}},

@@ -19,6 +19,8 @@ var (
 	ErrEnded = errors.New("stream ended")
 	// ErrNotEnoughBandwidth means that those who carry the stream have no upload left for another one (RTSP 453).
 	ErrNotEnoughBandwidth = errors.New("not enough bandwidth")
+	// ErrForbidden means that this gateway may not have the stream (RTSP 403).
+	ErrForbidden = errors.New("not allowed")
 	// ErrUnsupported means that the stream cannot be had in the form that was asked for (RTSP 415).
 	ErrUnsupported = errors.New("cannot be converted")
 )

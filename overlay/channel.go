@@ -66,6 +66,8 @@ type channel struct {
 	limited int // bits a second that the machine may give to others
 	outs    outlets
 	source  *source // of the owner, else nil
+	asker   asker   // of a member
+	giver   giver   // of the owner; not the loop's alone
 }
 
 // description is a channel's descriptor as it was signed.
@@ -220,6 +222,7 @@ func (ch *channel) relinked(id p2p.ID) {
 	}
 	if l != nil && told != session {
 		ch.told[id] = session
+		ch.show(l)
 		ch.step(swarm.LinkUp{Peer: swarm.ID(id), RTT: time.Duration(l.rtt.Load()), Local: l.stream.Local()})
 		if ch.orphan.Load() {
 			ch.search(0)

@@ -38,6 +38,9 @@ func (n *Node) Open(ctx context.Context, name media.Name) (*media.Stream, error)
 		if err != nil {
 			return nil, err
 		}
+		if err := ch.entitled(); err != nil {
+			return nil, err
+		}
 		st, err := ch.openAs(ctx, name)
 		if !errors.Is(err, errIdle) { // it left while we came
 			return st, err

@@ -223,6 +223,8 @@ func (n *Node) dispatch(l *link, c *control) error {
 		l.send(n.shared(l.peer).encode())
 	case c.names != nil:
 		n.listed(l.peer, c.names)
+	case c.keys != nil:
+		n.keys(l.peer, c.keys)
 	case c.ping != nil && c.ping.echo != 0:
 		if d := time.Now().UnixNano() - int64(c.ping.echo); d > 0 && d < int64(silentAfter) {
 			l.rtt.Store(d)

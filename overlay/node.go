@@ -7,6 +7,7 @@
 //	inflow    the push stream from a parent; outflow, with its courier, the one to a child
 //	source    what makes the chunks of a channel that this gateway owns
 //	outlets   the names under which a channel is published here
+//	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
 //	seek      how a channel is found over any number of gateways
 //	strangers who may connect though nobody lists them, and what they may ask for
 package overlay
@@ -23,6 +24,7 @@ import (
 
 	"peergate/conf"
 	"peergate/media"
+	"peergate/overlay/access"
 	"peergate/overlay/chunk"
 	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
@@ -44,7 +46,8 @@ type Options struct {
 	// NetworkKey of a private network, whose gateways are let in though they are not listed; nil is none.
 	NetworkKey []byte
 
-	udp func(*net.UDPAddr) (net.PacketConn, error) // of a simulated network, in tests
+	tickets []ownTicket                                // of Conf
+	udp     func(*net.UDPAddr) (net.PacketConn, error) // of a simulated network, in tests
 }
 
 // Node is this gateway's part in the overlay. It is safe for concurrent use.
@@ -59,6 +62,9 @@ type Node struct {
 	epochs    epochs
 	floods    floods
 	questions questions
+	passes    passes
+	leaves    leaves
+	register  *access.Register
 	spoil     func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
 
 	tasks   chan func(context.Context) // from anywhere to Run
@@ -81,6 +87,9 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.tickets, err = readTickets(o.Conf.Tickets, tips); err != nil {
+		return nil, err
+	}
 	n := &Node{
 		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
 		book: newBook(o.Peers, tips, o.NetworkKey != nil), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
@@ -88,7 +97,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		relinks: make(chan struct{}, 1),
 		links:   make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
 		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[*peer]*keeper),
-		questions: questions{asked: make(map[uint64]question)},
+		register: access.NewRegister(o.Data), questions: questions{asked: make(map[uint64]question)},
 	}
 	for name, p := range o.Peers {
 		if _, err := p2p.ParseID(p.ID); err != nil {
@@ -246,7 +255,7 @@ func (n *Node) Reconfigure(o Options) {
 	if tips, err := parseTips(o.Conf.Links); err != nil {
 		n.log.Error("links are not taken over", "err", err)
 	} else {
-		n.book.tell(tips)
+		n.tell(tips, o.Conf.Tickets)
 	}
 	_, removed := n.book.set(o.Peers)
 	n.doors()
@@ -262,6 +271,19 @@ func (n *Node) Reconfigure(o Options) {
 	for _, ch := range n.allChannels() {
 		ch.box.put(ch.reconfigure)
 	}
+}
+
+// tell takes over other links and tickets.
+func (n *Node) tell(tips []tip, tickets []string) {
+	n.book.tell(tips)
+	all, err := readTickets(tickets, tips)
+	if err != nil {
+		n.log.Error("tickets are not taken over", "err", err)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.o.tickets = all
 }
 
 // options returns the present configuration.

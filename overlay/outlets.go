@@ -65,11 +65,35 @@ func (o *outlets) want(name media.Name, reply chan<- opened) {
 		return
 	}
 	out.waiting = append(out.waiting, reply)
-	if o.last != (spot{}) {
+	if o.last != (spot{}) && !o.isLocked() {
 		o.publish(out)
 		o.replay(out)
 	}
 	o.ch.demands()
+	o.ch.demandKeys(false)
+}
+
+// isLocked tells whether nothing of the channel can be read yet: it is for members only, and the owner has given no keys.
+func (o *outlets) isLocked() bool { return o.ch.sealed() && o.ch.asker.granted.IsZero() }
+
+// published tells whether a name is published: its players are to miss nothing.
+func (o *outlets) published() bool {
+	for _, out := range o.byKey {
+		if out.pub != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// unlocked publishes what came before the first keys did.
+func (o *outlets) unlocked() {
+	for _, out := range o.byKey {
+		if out.pub == nil && o.last != (spot{}) {
+			o.publish(out)
+			o.replay(out)
+		}
+	}
 }
 
 // publish publishes a name and tells those who wait.
@@ -118,15 +142,22 @@ func (o *outlets) attend(ctx context.Context, out *outlet, pub *media.Publisher)
 
 // release publishes the packets of a chunk under all names.
 func (o *outlets) release(h held) {
+	locked := o.isLocked() && !o.published()
+	if !locked && o.ch.lock(h) {
+		return
+	}
 	o.last = spot{h.chunk.Epoch, h.chunk.Seq}
 	if h.chunk.Key {
 		o.key = o.last
+	}
+	if locked {
+		return
 	}
 	for _, out := range o.byKey {
 		if out.pub == nil {
 			o.publish(out)
 		}
-		out.write(h)
+		o.write(out, h)
 	}
 }
 
@@ -137,17 +168,18 @@ func (o *outlets) replay(out *outlet) {
 	}
 	for seq := o.key.seq; seq <= o.last.seq; seq++ {
 		if h, ok := o.ch.store.get(o.key.epoch, seq); ok {
-			out.write(h)
+			o.write(out, h)
 		}
 	}
 }
 
-// write publishes the packets of a chunk.
-func (out *outlet) write(h held) {
+// write publishes the packets of a chunk; of one whose key is missing there are none.
+func (o *outlets) write(out *outlet, h held) {
 	if out.pub == nil {
 		return
 	}
-	for _, p := range h.chunk.Packets(h.arrived) {
+	packets, _ := o.ch.openChunk(h)
+	for _, p := range packets {
 		var err error
 		if p.Report {
 			err = out.pub.WriteRTCP(p.Track, p.Data, p.Arrived)
@@ -176,7 +208,7 @@ func (o *outlets) renew() {
 func (o *outlets) look(now time.Time) {
 	waited := now.Sub(o.since)
 	for _, out := range o.byKey {
-		if out.pub == nil && waited >= publishAfter && o.ch.lost.IsZero() {
+		if out.pub == nil && waited >= publishAfter && o.ch.lost.IsZero() && !o.isLocked() {
 			o.publish(out)
 		}
 	}
@@ -196,6 +228,18 @@ func (o *outlets) refuse(err error) {
 			delete(o.byKey, name)
 		}
 	}
+	o.ch.demands()
+}
+
+// expel ends what is published and tells those who wait why this gateway may not have the channel.
+func (o *outlets) expel(err error) {
+	for _, out := range o.byKey {
+		if out.pub != nil {
+			o.ch.log.Warn("stream refused", "err", err)
+			break
+		}
+	}
+	o.end(err)
 	o.ch.demands()
 }
 

@@ -46,7 +46,7 @@ func (ch *channel) perform(a swarm.Action) {
 // connect sees to a link, or tells the machine that there will be none.
 func (ch *channel) connect(id p2p.ID, addresses []string) {
 	p := ch.n.book.peer(id)
-	if p == nil && (ch.public() || ch.n.book.private) {
+	if p == nil && (ch.public() || ch.membersOnly() || ch.n.book.private) {
 		if p = ch.n.book.meet(id, ch.id, false); p != nil {
 			p.learn(addresses)
 			ch.n.watch()

@@ -202,7 +202,7 @@ func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *mis
 
 // lookHere answers a question about a stream of this gateway.
 func (n *Node) lookHere(ctx context.Context, from p2p.ID, s *seek) (*found, *missing) {
-	if !n.gives(from, s.name) || !n.own(s.name) {
+	if !n.own(s.name) || !n.gives(from, s.name) && !n.lets(s) {
 		return nil, &missing{cause: causeRefused}
 	}
 	ch, err := n.ownChannel(ctx, s.name)
@@ -324,7 +324,8 @@ func (r *outcome) take(a answer, owner p2p.ID) bool {
 func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p2p.ID) (*found, p2p.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, seekWithin)
 	defer cancel()
-	r := n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name}, except)
+	request := n.credentials(owner, name)
+	r := n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
 	if r.best == nil {
 		return nil, "", n.notFound(owner, name, r)
 	}
@@ -338,7 +339,7 @@ func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p
 		return nil, "", n.notFound(owner, name, outcome{cause: causeUnreachable})
 	}
 	n.ask(l, seek{
-		flood: rand.Uint64(), owner: owner, name: name, join: true, hops: 1,
+		flood: rand.Uint64(), owner: owner, name: name, join: true, hops: 1, request: request,
 		within: uint64(max(0, time.Until(deadline)-seekHop) / time.Millisecond),
 	}, answers)
 	r = gather(ctx, answers, 1, owner)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"peergate/media"
+	"peergate/overlay/access"
 	"peergate/overlay/chunk"
 	"peergate/overlay/swarm"
 )
@@ -47,7 +48,7 @@ func (n *Node) describe(name media.Name, tracks []media.Track, rate int, ended b
 	d := chunk.Descriptor{
 		Owner: n.identity.Key.Public().(ed25519.PublicKey), Name: name, Tracks: tracks, Key: public,
 		Stripes: chunk.Stripes(rate), Rate: rate, Epoch: epoch, Issued: now, Expires: now.Add(descriptorLife),
-		Access: access(&c, name),
+		Access: accessTo(&c, name),
 	}
 	if ended {
 		d.Expires = d.Issued
@@ -65,6 +66,7 @@ func newSource(n *Node, st *media.Stream) (*channel, error) {
 	s.key, s.epoch, s.cutter = key, d.Epoch, chunk.NewCutter(s.tracks)
 	ch := newChannel(n, d)
 	ch.source = s
+	ch.giver.begin(d.Epoch, rotation(d))
 	return ch, nil
 }
 
@@ -180,12 +182,25 @@ func (s *source) renew(ch *channel) error {
 		return err
 	}
 	s.key, s.epoch, s.seq, s.cutter = key, d.Epoch, 0, chunk.NewCutter(s.tracks)
-	return ch.renew(d.raw)
+	ch.giver.begin(d.Epoch, rotation(d))
+	if err := ch.renew(d.raw); err != nil {
+		return err
+	}
+	ch.box.put(func() { ch.start(func(context.Context) { ch.giveAll() }) })
+	return nil
+}
+
+// rotation returns keys for the epoch that a descriptor begins, or nil when its chunks are not sealed.
+func rotation(d description) *access.Rotation {
+	if d.Access != chunk.Members {
+		return nil
+	}
+	return access.NewRotation(d.Issued)
 }
 
 // emit signs a chunk and hands it to the channel's loop.
 func (s *source) emit(ctx context.Context, ch *channel, cut chunk.Cut) {
-	f := newFrame(chunk.Sign(ch.id, s.key, s.epoch, s.seq, cut))
+	f := newFrame(chunk.Sign(ch.id, s.key, ch.giver.content(cut.Wall), s.epoch, s.seq, cut))
 	c, err := chunk.Parse(f.body())
 	if err != nil {
 		ch.log.Error("chunk left out", "err", err)

@@ -99,6 +99,7 @@ func (ch *channel) look() {
 	ch.limit(now)
 	ch.reap(now)
 	if ch.source != nil {
+		ch.rotate(now)
 		if ch.source.idle(len(st.Children), ch.n.options().Conf.IdleAfter) {
 			ch.giveUp(errIdle)
 		}
@@ -106,6 +107,7 @@ func (ch *channel) look() {
 	}
 	ch.demands()
 	ch.outs.look(now)
+	ch.demandKeys(false)
 	if !ch.lost.IsZero() {
 		ch.search(searchAgain)
 		if now.Sub(ch.lost) > orphanFor {

@@ -37,12 +37,15 @@ var (
 	errUseless = errors.New("the gateway is not listed, and nothing is shared with it any more")
 )
 
-// access returns who may have a stream of this gateway that is shared.
-func access(c *conf.Overlay, name media.Name) chunk.Access {
+// accessTo returns who may have a stream of this gateway that is shared.
+func accessTo(c *conf.Overlay, name media.Name) chunk.Access {
 	for i := range c.Channels {
 		if shares([]string{c.Channels[i].Name}, name) {
-			if c.Channels[i].Access == conf.AccessOpen {
+			switch c.Channels[i].Access {
+			case conf.AccessOpen:
 				return chunk.Open
+			case conf.AccessMembers:
+				return chunk.Members
 			}
 			return chunk.Listed
 		}
@@ -62,12 +65,12 @@ func (ch *channel) public() bool {
 // opens tells whether anybody may have a stream of this gateway.
 func (n *Node) opens(name media.Name) bool {
 	c := n.options().Conf
-	return shares(c.Share, name) && access(&c, name) == chunk.Open
+	return shares(c.Share, name) && accessTo(&c, name) == chunk.Open
 }
 
 // admits tells whether a gateway may take part in the channel: a listed one, whom this gateway asked for it, or anybody.
 func (ch *channel) admits(id p2p.ID) bool {
-	return ch.n.book.trusts(id) || ch.n.book.needs(id, ch.id) || ch.public()
+	return ch.n.book.trusts(id) || ch.n.book.needs(id, ch.id) || ch.public() || ch.n.leaves.has(ch.id, id, time.Now())
 }
 
 // deals tells whether the channel has to do with a gateway that is linked: strangers come in by themselves or are called.
@@ -112,10 +115,10 @@ func (n *Node) doors() {
 	c := n.options().Conf
 	open := false
 	for i := range c.Channels {
-		open = open || c.Channels[i].Access == conf.AccessOpen && len(c.Share) > 0
+		open = open || c.Channels[i].Access != conf.AccessListed && c.Channels[i].Access != "" && len(c.Share) > 0
 	}
 	for _, ch := range n.allChannels() {
-		open = open || ch.public()
+		open = open || ch.public() || ch.membersOnly()
 	}
 	n.book.doors.Store(open)
 }

@@ -99,7 +99,7 @@ func (ch *channel) reconfigure() {
 		}
 		return
 	}
-	if d, _ := ch.description(); d.Access != access(&c, ch.name) {
+	if d, _ := ch.description(); d.Access != accessTo(&c, ch.name) {
 		ch.source.again.Store(true)
 	}
 }

@@ -24,14 +24,16 @@ import (
 //	  Ping    ping    = 6;
 //	  List    list    = 7;
 //	  Names   names   = 8;
+//	  Keys    keys    = 9;
 //	}
 //	message Hello   { uint64 instance = 1; string version = 2; }
-//	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; }
+//	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; bytes request = 8; }
 //	message Found   { uint64 number = 1; bytes descriptor = 2; bool member = 3; uint64 hops = 4; }
 //	message Missing { uint64 number = 1; uint64 cause = 2; string text = 3; }
 //	message Ping    { uint64 stamp = 1; uint64 echo = 2; }
 //	message List    {}
 //	message Names   { repeated string name = 1; }
+//	message Keys    { bytes channel = 1; string gateway = 2; bytes request = 3; bytes grant = 4; uint64 hops = 5; bytes leave = 6; }
 const (
 	fieldHello protowire.Number = iota + 1
 	fieldSwarm
@@ -41,6 +43,7 @@ const (
 	fieldPing
 	fieldList
 	fieldNames
+	fieldKeys
 )
 
 const (
@@ -69,6 +72,8 @@ type seek struct {
 	within uint64 // milliseconds until the answer is of no use
 	join   bool   // become a member, somebody will attach; else only tell
 	hops   uint64 // from the one who asked first
+
+	request []byte // for keys, to the owner of a members-only channel, who lets the one who asks in for it
 }
 
 // found answers a seek: the channel exists and this gateway is a member of its swarm or could become one.
@@ -112,6 +117,7 @@ type control struct {
 	ping    *ping
 	list    bool
 	names   names
+	keys    *keysMessage
 }
 
 // fields appends the fields of a message; zero values are left out.
@@ -153,7 +159,7 @@ func (h *hello) encode() []byte {
 
 func (s *seek) encode() []byte {
 	return envelope(fieldSeek, fields(nil).number(1, s.number).fixed(2, s.flood).text(3, string(s.owner)).
-		text(4, string(s.name)).number(5, s.within).flag(6, s.join).number(7, s.hops))
+		text(4, string(s.name)).number(5, s.within).flag(6, s.join).number(7, s.hops).text(8, string(s.request)))
 }
 
 func (f *found) encode() []byte {
@@ -204,6 +210,8 @@ func decodeControl(b []byte) (control, error) {
 			c.list = true
 		case fieldNames:
 			c.names, inner = decodeNames(v)
+		case fieldKeys:
+			c.keys, inner = decodeKeys(v)
 		}
 	})
 	return c, errors.Join(err, inner)
@@ -240,6 +248,8 @@ func decodeSeek(b []byte) (*seek, error) {
 			s.join = n != 0
 		case 7:
 			s.hops = n
+		case 8:
+			s.request = v
 		}
 	})
 	if err != nil {

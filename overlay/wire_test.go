@@ -22,11 +22,15 @@ var controls = []struct {
 	{"hello", (&hello{7, "1.2"}).encode(), control{hello: &hello{7, "1.2"}}},
 	{"swarm", envelope(fieldSwarm, []byte("abc")), control{swarm: []byte("abc")}},
 	{
-		"seek", (&seek{1, 2, someID, "hall/east", 3, true, 4}).encode(),
-		control{seek: &seek{1, 2, someID, "hall/east", 3, true, 4}},
+		"seek", (&seek{1, 2, someID, "hall/east", 3, true, 4, []byte("r")}).encode(),
+		control{seek: &seek{1, 2, someID, "hall/east", 3, true, 4, []byte("r")}},
 	},
 	{"found", (&found{1, []byte("d"), true, 2}).encode(), control{found: &found{1, []byte("d"), true, 2}}},
 	{"missing", (&missing{1, causeRefused, "no"}).encode(), control{missing: &missing{1, causeRefused, "no"}}},
+	{
+		"keys", (&keysMessage{gateway: someID, request: []byte("q"), grant: []byte("g"), leave: []byte("l"), hops: 3}).encode(),
+		control{keys: &keysMessage{gateway: someID, request: []byte("q"), grant: []byte("g"), leave: []byte("l"), hops: 3}},
+	},
 	{"ping", (&ping{1, 2}).encode(), control{ping: &ping{1, 2}}},
 	{"list", encodeList(), control{list: true}},
 	{"names", names{"a", "b/c"}.encode(), control{names: names{"a", "b/c"}}},
@@ -45,8 +49,8 @@ func TestControl(t *testing.T) {
 func TestControlMalformed(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"cut short":      controls[0].wire[:4],
-		"owner is no ID": (&seek{1, 2, "hq", "a", 3, true, 4}).encode(),
-		"name is none":   (&seek{1, 2, someID, "../a", 3, true, 4}).encode(),
+		"owner is no ID": (&seek{1, 2, "hq", "a", 3, true, 4, nil}).encode(),
+		"name is none":   (&seek{1, 2, someID, "../a", 3, true, 4, nil}).encode(),
 		"no owner":       envelope(fieldSeek, nil),
 		"a name is none": names{"a//b"}.encode(),
 		"inner cut":      envelope(fieldPing, []byte{0x08}),

@@ -37,6 +37,8 @@ func unavailable(err error) *refusal {
 	switch {
 	case errors.Is(err, media.ErrNotFound):
 		return refuse(404, "%v", err)
+	case errors.Is(err, media.ErrForbidden):
+		return refuse(403, "%v", err)
 	case errors.Is(err, media.ErrNotEnoughBandwidth):
 		return refuse(453, "%v", err)
 	case errors.Is(err, media.ErrUnsupported):

@@ -27,6 +27,7 @@ type Grant struct {
 	Stamp   uint64            // 5: of the newest request of the gateway
 	Keys    []Key             // 6, in a box
 	Refused string            // 7: why there are no keys
+	Leave   []byte            // 8: a ticket of the gateway alone, to be shown to other members
 }
 
 // Seal seals the keys for the gateway and signs the grant with the owner's key.
@@ -43,7 +44,7 @@ func (g *Grant) Seal(owner ed25519.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.bytes(6, box).sign(grantDomain, owner), nil
+	return m.bytes(6, box).bytes(8, g.Leave).sign(grantDomain, owner), nil
 }
 
 // OpenGrant checks the owner's signature of a grant and opens it with the key of the gateway that it is for.
@@ -78,6 +79,8 @@ func OpenGrant(key ed25519.PrivateKey, owner ed25519.PublicKey, b []byte) (*Gran
 			box = v
 		case 7:
 			g.Refused = string(v[:min(len(v), maxReason)])
+		case 8:
+			g.Leave = v
 		}
 	})
 	switch {

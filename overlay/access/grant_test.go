@@ -24,7 +24,7 @@ func testKeys() []Key {
 }
 
 func testGrant() *Grant {
-	return &Grant{Channel: testChannel, Gateway: public(testKey(2)), Epoch: 3, Stamp: 77, Keys: testKeys()}
+	return &Grant{Channel: testChannel, Gateway: public(testKey(2)), Epoch: 3, Stamp: 77, Keys: testKeys(), Leave: []byte("leave")}
 }
 
 func TestRequest(t *testing.T) {

@@ -44,14 +44,16 @@ type Register struct {
 	mu      sync.Mutex // guards the fields below, and the file
 	loaded  bool
 	entries []*Entry // in the order of their issue
+	index   map[Serial]*Entry
 }
 
 // NewRegister returns the register of a data folder; "" is one that is kept nowhere. The file is read at first use.
 func NewRegister(folder string) *Register {
-	if folder == "" {
-		return &Register{loaded: true}
+	r := &Register{index: make(map[Serial]*Entry), loaded: folder == ""}
+	if folder != "" {
+		r.path = filepath.Join(folder, registerFile)
 	}
-	return &Register{path: filepath.Join(folder, registerFile)}
+	return r
 }
 
 // Issue signs a ticket with the owner's key, after its serial, owner and form are set and checked, and keeps it in the
@@ -81,6 +83,7 @@ func (r *Register) Issue(owner ed25519.PrivateKey, t Ticket, now time.Time) ([]b
 		r.entries = r.entries[:len(r.entries)-1]
 		return nil, Entry{}, err
 	}
+	r.index[e.Serial] = &e
 	return t.Sign(owner), e.clone(), nil
 }
 
@@ -105,7 +108,7 @@ func (r *Register) Revoke(s Serial, now time.Time) error {
 	if err := r.load(); err != nil {
 		return err
 	}
-	e := r.find(s)
+	e := r.index[s]
 	if e == nil {
 		return ErrUnknown
 	}
@@ -128,7 +131,7 @@ func (r *Register) Admit(t *Ticket, gateway ed25519.PublicKey, now time.Time) er
 	if err := r.load(); err != nil {
 		return err
 	}
-	e := r.find(t.Serial)
+	e := r.index[t.Serial]
 	switch {
 	case e == nil:
 		return ErrUnknown
@@ -152,16 +155,6 @@ func (r *Register) Admit(t *Ticket, gateway ed25519.PublicKey, now time.Time) er
 	if err := r.save(); err != nil {
 		e.Bound = e.Bound[:len(e.Bound)-1]
 		return err
-	}
-	return nil
-}
-
-// find returns the entry of a serial, or nil.
-func (r *Register) find(s Serial) *Entry {
-	for _, e := range r.entries {
-		if e.Serial == s {
-			return e
-		}
 	}
 	return nil
 }
@@ -190,6 +183,9 @@ func (r *Register) load() error {
 		return fmt.Errorf("read the tickets of %s: %w", r.path, err)
 	}
 	r.entries = slices.DeleteFunc(r.entries, func(e *Entry) bool { return e == nil })
+	for _, e := range r.entries {
+		r.index[e.Serial] = e
+	}
 	r.loaded = true
 	return nil
 }

@@ -102,17 +102,8 @@ func TicketBytes(text string) ([]byte, error) {
 	return b, nil
 }
 
-// ReadTicket reads the text of a ticket, and checks its form and signature. That it holds now and here is the owner's to
+// ParseTicket reads the bytes of a ticket, and checks its form and signature. That it holds now and here is the owner's to
 // say. Errors never quote a ticket: it may be worth as much as a password.
-func ReadTicket(text string) (*Ticket, error) {
-	b, err := TicketBytes(text)
-	if err != nil {
-		return nil, err
-	}
-	return ParseTicket(b)
-}
-
-// ParseTicket reads the bytes of a ticket as ReadTicket does its text.
 func ParseTicket(b []byte) (*Ticket, error) {
 	if len(b) > maxTicket {
 		return nil, fmt.Errorf("%w ticket: %d bytes, at most %d are allowed", ErrFormat, len(b), maxTicket)
