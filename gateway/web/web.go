@@ -3,6 +3,10 @@
 //	GET /api/v1/status   a Status as JSON
 //	GET /metrics         the same as numbers, in Prometheus's text format
 //
+//	GET    /api/v1/tickets           the tickets that were issued, as a list of Ticket
+//	POST   /api/v1/tickets           issues one: a TicketOrder, answered by an IssuedTicket
+//	DELETE /api/v1/tickets/{serial}  revokes one
+//
 // Programs of the same user on the same machine have both at the Unix socket of the data folder. Where the configuration
 // sets api.listen, they are also had over TCP by those who send the token of the data folder, as
 // "Authorization: Bearer TOKEN".
@@ -45,6 +49,7 @@ const (
 type Gateway interface {
 	// Status returns what the gateway does now. It is called concurrently.
 	Status() Status
+	Tickets
 }
 
 // Server answers over HTTP.

@@ -26,6 +26,48 @@ type fixed Status
 
 func (f fixed) Status() Status { return Status(f) }
 
+func (f fixed) Tickets() ([]Ticket, error) {
+	return []Ticket{{Serial: "01", Channels: []string{"a"}, Used: []TicketUse{{Gateway: "12D3KooWx"}}}}, nil
+}
+
+func (f fixed) IssueTicket(o TicketOrder) (IssuedTicket, error) {
+	if o.Seconds <= 0 {
+		return IssuedTicket{}, errors.New("is over")
+	}
+	return IssuedTicket{"pgt1_x", Ticket{Serial: "02", Gateway: o.Gateway, Channels: o.Channels, Uses: o.Uses}}, nil
+}
+
+func (f fixed) RevokeTicket(serial string) error {
+	if serial != "01" {
+		return ErrNoTicket
+	}
+	return nil
+}
+
+// TestTickets issues, lists and revokes over the socket.
+func TestTickets(t *testing.T) {
+	folder := t.TempDir()
+	start(t, conf.API{}, folder)
+	want := IssuedTicket{"pgt1_x", Ticket{Serial: "02", Channels: []string{"a", "b/*"}, Uses: 3}}
+	got, err := Issue(t.Context(), folder, TicketOrder{Channels: []string{"a", "b/*"}, Uses: 3, Seconds: 60})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Issue = %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := Issue(t.Context(), folder, TicketOrder{}); err == nil || !strings.Contains(err.Error(), "is over") {
+		t.Errorf("Issue = %v, want the gateway's reason", err)
+	}
+	all, err := FetchTickets(t.Context(), folder)
+	if want, _ := sample.Tickets(); err != nil || !reflect.DeepEqual(all, want) {
+		t.Errorf("FetchTickets = %+v, %v, want %+v", all, err, want)
+	}
+	if err := Revoke(t.Context(), folder, "01"); err != nil {
+		t.Errorf("Revoke = %v, want nil", err)
+	}
+	if err := Revoke(t.Context(), folder, "03"); err == nil || !strings.Contains(err.Error(), ErrNoTicket.Error()) {
+		t.Errorf("Revoke of another = %v, want %v", err, ErrNoTicket)
+	}
+}
+
 var sample = fixed{
 	Version: "v1", ID: "12D3KooWx", Since: time.Unix(1000, 0).UTC(),
 	Streams: []Stream{{Name: "a/ä", Packets: 7, Bytes: 700, Publishing: true, Tracks: []string{"H264"}, Since: time.Unix(2000, 0).UTC()}},
