@@ -223,6 +223,13 @@ func (g *Gateway) Reload() {
 	g.proc.Signal(syscall.SIGHUP)
 }
 
+// Ticket has the running gateway issue a ticket.
+func (g *Gateway) Ticket(flags ...string) string {
+	g.t.Helper()
+	args := append(append([]string{"ticket", "issue"}, flags...), g.File())
+	return strings.TrimSpace(string(Run(g.t, Patience, Binary(g.t), args...)))
+}
+
 // Process is the running gateway.
 func (g *Gateway) Process() *Program { return g.proc }
 
