@@ -49,6 +49,8 @@ func TestFaults(t *testing.T) {
 		{"fallback of publish", "streams: {a: {fallback: 'demo:'}}", ":1: streams.a.fallback: is for a stream that is fetched: make it the source, which a publisher replaces while he is there"},
 		{"stream of itself", "streams: {a: {source: ['demo:', 'stream:a']}}", ":1: streams.a.source[1]: is the stream itself: name another one"},
 		{"source a section", "streams: {a: {source: {exec: x}}}", ":1: streams.a.source: is a section, must be a list such as [a, b]"},
+		{"udp without port", "streams: {a: {source: 'udp://239.1.2.3'}}", `:1: streams.a.source: is "udp://239.1.2.3", must be a group or an own address and a port, such as udp://239.1.2.3:5000 or udp://:5000`},
+		{"srt without port", "streams: {a: {source: 'srt://h'}}", ":1: streams.a.source: is an srt:// URL without a port, must be such as srt://host:9000 or srt://:9000?mode=listener"},
 		{"redirect to itself", "streams: {a: {redirect: 'rtsp://localhost:8554/a'}}", ":1: streams.a.redirect: leads back to itself: name the gateway that has the stream"},
 		{
 			"circle of redirects", "streams: {a: {redirect: 'rtsp://127.0.0.1:8554/b'}, b: {redirect: 'rtsp://[::1]:8554/a/'}, c: {redirect: 'rtsp://127.0.0.1:8554/a'}, d: {redirect: 'rtsp://127.0.0.1:8555/d'}}",

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -107,6 +108,14 @@ func checkSource(f faults, key, name, from string) {
 	switch {
 	case err != nil:
 		f.fault(key, "is no URL, perhaps since a mark in user, password or path is not percent-encoded: %s", remedy)
+	case u.Scheme == "udp":
+		if _, err := netip.ParseAddr(u.Hostname()); u.Hostname() != "" && err != nil || u.Port() == "" {
+			f.fault(key, "is %q, must be a group or an own address and a port, such as udp://239.1.2.3:5000 or udp://:5000", from)
+		}
+	case u.Scheme == "srt":
+		if u.Port() == "" {
+			f.fault(key, "is an srt:// URL without a port, must be such as srt://host:9000 or srt://:9000?mode=listener")
+		}
 	case u.Host != "" && u.Scheme != "rtsp" && u.Scheme != "rtsps":
 		f.fault(key, "is of %s://%s, %s", u.Scheme, u.Host, remedy)
 	case u.Host == "" && !strings.ContainsAny(from, ":@?"):

@@ -48,6 +48,7 @@ var heavy = []struct {
 	{"gopkg.in/yaml.v3/**", []string{"conf"}},
 	{"github.com/bluenviron/gortsplib/v4/pkg/format/**", []string{"**"}},
 	{"github.com/bluenviron/gortsplib/**", []string{"rtsp/**"}},
+	{"github.com/datarhei/**", []string{"rtsp/ingest"}},
 	{"github.com/libp2p/**", []string{"overlay/p2p"}},
 	{"github.com/multiformats/**", []string{"overlay/p2p"}},
 	{"github.com/quic-go/**", []string{"overlay/p2p"}},

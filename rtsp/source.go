@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync"
 
 	"peergate/conf"
 	"peergate/media"
+	"peergate/rtsp/ingest"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -82,8 +84,20 @@ func (s *Sources) input(n media.Name, from string, c conf.Stream) *input {
 	if of, ok := strings.CutPrefix(from, conf.SourceStream); ok {
 		return &input{origin: media.Origin{Kind: "stream", Remote: from}, feed: copier{s.hub, media.Name(of), c.SilentAfter}.feed}
 	}
+	if u, err := url.Parse(from); err == nil && (u.Scheme == "udp" || u.Scheme == "srt") {
+		return ingested(u, c, log)
+	}
 	cam := newCamera(from, c, s.listen, log)
 	return &input{origin: media.Origin{Kind: "rtsp", Remote: cam.remote}, feed: cam.feed}
+}
+
+// ingested returns a source that is no RTSP.
+func ingested(u *url.URL, c conf.Stream, log *slog.Logger) *input {
+	f, err := ingest.New(u, ingest.Options{SilentAfter: c.SilentAfter, Alone: len(c.Source) == 1 && c.Fallback == "", Log: log})
+	if err != nil {
+		f = func(context.Context, begin) error { return err }
+	}
+	return &input{origin: media.Origin{Kind: u.Scheme, Remote: redact(u)}, feed: f}
 }
 
 // Run fetches the sources that are always wanted, and the others while somebody watches, until ctx ends.

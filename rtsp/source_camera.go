@@ -260,7 +260,7 @@ func mentions(text, pass string) bool {
 }
 
 // secrets are the beginnings of what cameras want as a password in the path or the query.
-var secrets = []string{"password=", "passwd=", "pass=", "pwd=", "token="}
+var secrets = []string{"password=", "passwd=", "pass=", "pwd=", "token=", "passphrase=", "streamid="}
 
 // redact returns a URL without its password, wherever that stands.
 func redact(u *url.URL) string {

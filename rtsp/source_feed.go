@@ -11,7 +11,7 @@ import (
 )
 
 // begin publishes a source's tracks.
-type begin func(tracks []media.Track) (*media.Publisher, error)
+type begin = func(tracks []media.Track) (*media.Publisher, error)
 
 // feed brings the packets of a source until ctx ends or the source fails. It calls begin once, when it knows the tracks.
 type feed func(ctx context.Context, begin begin) error

@@ -19,6 +19,12 @@ const (
 // nextPort counts the ports handed out, so that no two tests of this process get the same.
 var nextPort atomic.Int64
 
+// FreePort returns a port that is free for TCP and UDP, as the next one is.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	return freePort(t)
+}
+
 // freePort returns an even port that is free, as the next one is, for TCP and UDP.
 func freePort(t testing.TB) int {
 	t.Helper()
