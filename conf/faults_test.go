@@ -51,6 +51,10 @@ func TestFaults(t *testing.T) {
 		{"source a section", "streams: {a: {source: {exec: x}}}", ":1: streams.a.source: is a section, must be a list such as [a, b]"},
 		{"udp without port", "streams: {a: {source: 'udp://239.1.2.3'}}", `:1: streams.a.source: is "udp://239.1.2.3", must be a group or an own address and a port, such as udp://239.1.2.3:5000 or udp://:5000`},
 		{"srt without port", "streams: {a: {source: 'srt://h'}}", ":1: streams.a.source: is an srt:// URL without a port, must be such as srt://host:9000 or srt://:9000?mode=listener"},
+		{"open quotation", "streams: {a: {source: \"exec: ffmpeg 'x\"}}", ":1: streams.a.source: is a command line that ends within a quotation"},
+		{"no program", "streams: {a: {source: 'exec: '}}", ":1: streams.a.source: is a command line that has no program"},
+		{"part of a path", "streams: {a: {source: 'file:film.mp4'}}", `:1: streams.a.source: is "file:film.mp4", must have a whole path, such as file:///srv/film.mp4 or file:///srv/films`},
+		{"rtmp without key", "streams: {a: {source: 'rtmp://:1935/live'}}", ":1: streams.a.source: is of rtmp://:1935, must have an application and a key, such as rtmp://:1935/live/key"},
 		{"redirect to itself", "streams: {a: {redirect: 'rtsp://localhost:8554/a'}}", ":1: streams.a.redirect: leads back to itself: name the gateway that has the stream"},
 		{
 			"circle of redirects", "streams: {a: {redirect: 'rtsp://127.0.0.1:8554/b'}, b: {redirect: 'rtsp://[::1]:8554/a/'}, c: {redirect: 'rtsp://127.0.0.1:8554/a'}, d: {redirect: 'rtsp://127.0.0.1:8555/d'}}",

@@ -15,6 +15,7 @@ const (
 	SourcePublish = "publish" // an encoder publishes by ANNOUNCE and RECORD
 	SourceDemo    = "demo:"   // the embedded clip
 	SourceStream  = "stream:" // another stream of this gateway, whose name follows
+	SourceExec    = "exec:"   // a program that publishes, whose command line follows
 )
 
 // Sources are where a stream comes from: several places in the order of preference. A file may have one instead of a list.
@@ -104,6 +105,12 @@ func checkSource(f faults, key, name, from string) {
 		}
 		return
 	}
+	if line, ok := strings.CutPrefix(from, SourceExec); ok {
+		if _, err := SplitCommand(line); err != nil {
+			f.fault(key, "is a command line that %v", err)
+		}
+		return
+	}
 	u, err := url.Parse(from)
 	switch {
 	case err != nil:
@@ -115,6 +122,14 @@ func checkSource(f faults, key, name, from string) {
 	case u.Scheme == "srt":
 		if u.Port() == "" {
 			f.fault(key, "is an srt:// URL without a port, must be such as srt://host:9000 or srt://:9000?mode=listener")
+		}
+	case u.Scheme == "file":
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
+			f.fault(key, "is %q, must have a whole path, such as file:///srv/film.mp4 or file:///srv/films", from)
+		}
+	case u.Scheme == "rtmp", u.Scheme == "rtmps":
+		if strings.Count(strings.Trim(u.Path, "/"), "/") < 1 {
+			f.fault(key, "is of %s://%s, must have an application and a key, such as rtmp://:1935/live/key", u.Scheme, u.Host)
 		}
 	case u.Host != "" && u.Scheme != "rtsp" && u.Scheme != "rtsps":
 		f.fault(key, "is of %s://%s, %s", u.Scheme, u.Host, remedy)

@@ -39,8 +39,9 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 		return nil, err
 	}
 	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now()}
-	g.sources = rtsp.NewSources(c.Streams, c.RTSP.Listen, g.hub, log)
 	g.server = rtsp.New(c, data, users, g.hub, log)
+	means := rtsp.Means{Listen: c.RTSP.Listen, FFmpeg: c.Transcode.FFmpeg, Server: g.server}
+	g.sources = rtsp.NewSources(c.Streams, means, g.hub, log)
 	g.renditions = transcode.New(c.Transcode, g.server, g.hub, log)
 	openers := []media.Opener{g.sources, g.renditions}
 	if c.Overlay.Enabled {

@@ -26,7 +26,7 @@ type rule struct {
 var ours = []rule{
 	{"conf", nil},
 	{"media", nil},
-	{"rtsp/**", []string{"conf", "media", "rtsp/**"}},
+	{"rtsp/**", []string{"conf", "media", "rtsp/**", "transcode/process"}},
 	{"overlay/chunk", []string{"media"}},
 	{"overlay/swarm", []string{"media"}},
 	{"overlay/swarm/sim/**", []string{"overlay/swarm/**"}},
@@ -34,7 +34,8 @@ var ours = []rule{
 	{"overlay/ledger", []string{"overlay/chunk"}},
 	{"overlay/p2p", []string{"conf"}},
 	{"overlay", []string{"conf", "media", "overlay/**"}},
-	{"transcode", []string{"conf", "media"}},
+	{"transcode/process", nil},
+	{"transcode", []string{"conf", "media", "transcode/process"}},
 	{"gateway/web/**", []string{"conf", "media", "gateway/web/**"}},
 	{"gateway", []string{"**"}},
 	{"integration/**", []string{"**"}}, // tests and benchmarks, which look from outside

@@ -9,7 +9,7 @@ import (
 
 // Origin tells where a stream comes from and how its packets are to be treated.
 type Origin struct {
-	Kind     string        // "publish", "rtsp", "udp", "srt", "stream", "demo", "overlay" or "transcode"
+	Kind     string        // "publish", "rtsp", "udp", "srt", "file", "rtmp", "exec", "stream", "demo", "overlay" or "transcode"
 	Remote   string        // address, URL without its password, or peer
 	Verbatim bool          // SSRC, sequence, timestamps and clock are the owner's and stay as they are
 	Linger   time.Duration // how long players wait for the publisher to return after Close; 0: the stream ends then

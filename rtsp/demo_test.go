@@ -120,7 +120,7 @@ func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := media.NewHub(slog.New(slog.DiscardHandler))
 		s := NewSources(map[string]conf.Stream{"demo": {Source: conf.Sources{conf.SourceDemo}, OnDemand: true, IdleAfter: time.Second}},
-			":8554", hub, slog.New(slog.DiscardHandler))
+			Means{Listen: ":8554"}, hub, slog.New(slog.DiscardHandler))
 		hub.Use(s)
 		stop := runSources(t, s)
 		st, err := hub.Open(t.Context(), "demo")

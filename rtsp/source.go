@@ -16,10 +16,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Sources brings in the streams that this gateway fetches by itself: cameras pulled over RTSP, other streams under another
-// name, and the embedded clip. It is the hub's opener for their names. Streams whose source is an encoder that publishes are none of its business.
+// Sources brings in the streams that this gateway fetches by itself: cameras pulled over RTSP, what
+// package ingest reads, programs, other streams under another name, and the embedded clip. It is the hub's opener for their
+// names. Streams whose source is an encoder that publishes are none of its business.
 type Sources struct {
-	listen  string
+	means   Means
 	hub     *media.Hub
 	log     *slog.Logger
 	changed chan struct{} // has a token when pulls was changed
@@ -28,10 +29,16 @@ type Sources struct {
 	pulls map[media.Name]*pull
 }
 
-// NewSources returns the sources of the configured streams. The address on which the gateway serves RTSP tells a
-// source that is the gateway itself.
-func NewSources(streams map[string]conf.Stream, listen string, hub *media.Hub, log *slog.Logger) *Sources {
-	s := &Sources{listen: listen, hub: hub, log: log.With("part", "source"), changed: make(chan struct{}, 1)}
+// Means are what sources are brought in with.
+type Means struct {
+	Listen string  // where the gateway serves RTSP, which tells a source that is the gateway itself
+	FFmpeg string  // a path, or a name to look for
+	Server *Server // where programs publish to
+}
+
+// NewSources returns the sources of the configured streams.
+func NewSources(streams map[string]conf.Stream, means Means, hub *media.Hub, log *slog.Logger) *Sources {
+	s := &Sources{means: means, hub: hub, log: log.With("part", "source"), changed: make(chan struct{}, 1)}
 	s.Reconfigure(streams)
 	return s
 }
@@ -84,20 +91,28 @@ func (s *Sources) input(n media.Name, from string, c conf.Stream) *input {
 	if of, ok := strings.CutPrefix(from, conf.SourceStream); ok {
 		return &input{origin: media.Origin{Kind: "stream", Remote: from}, feed: copier{s.hub, media.Name(of), c.SilentAfter}.feed}
 	}
-	if u, err := url.Parse(from); err == nil && (u.Scheme == "udp" || u.Scheme == "srt") {
-		return ingested(u, c, log)
+	if line, ok := strings.CutPrefix(from, conf.SourceExec); ok {
+		e := newProgram(n, line, c, s.means.Server)
+		return &input{origin: media.Origin{Kind: "exec", Remote: e.remote()}, feed: e.feed}
 	}
-	cam := newCamera(from, c, s.listen, log)
+	if u, err := url.Parse(from); err == nil && ingest.Takes(u) {
+		return s.ingested(u, c, log)
+	}
+	cam := newCamera(from, c, s.means.Listen, log)
 	return &input{origin: media.Origin{Kind: "rtsp", Remote: cam.remote}, feed: cam.feed}
 }
 
 // ingested returns a source that is no RTSP.
-func ingested(u *url.URL, c conf.Stream, log *slog.Logger) *input {
-	f, err := ingest.New(u, ingest.Options{SilentAfter: c.SilentAfter, Alone: len(c.Source) == 1 && c.Fallback == "", Log: log})
+func (s *Sources) ingested(u *url.URL, c conf.Stream, log *slog.Logger) *input {
+	f, err := ingest.New(u, ingest.Options{SilentAfter: c.SilentAfter, Alone: len(c.Source) == 1 && c.Fallback == "", FFmpeg: s.means.FFmpeg, Log: log})
 	if err != nil {
 		f = func(context.Context, begin) error { return err }
 	}
-	return &input{origin: media.Origin{Kind: u.Scheme, Remote: redact(u)}, feed: f}
+	shown := *u
+	if strings.HasPrefix(u.Scheme, "rtmp") {
+		shown.Path = "/..." // which has the key
+	}
+	return &input{origin: media.Origin{Kind: u.Scheme, Remote: redact(&shown)}, feed: f}
 }
 
 // Run fetches the sources that are always wanted, and the others while somebody watches, until ctx ends.

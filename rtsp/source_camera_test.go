@@ -149,7 +149,7 @@ func pullFrom(t *testing.T, listen string, set conf.Stream) *pulled {
 	p := &pulled{log: new(bytes.Buffer)}
 	log := slog.New(slog.NewTextHandler(p.log, nil))
 	p.hub = media.NewHub(log)
-	s := NewSources(map[string]conf.Stream{"cam": set, "encoder": {Source: conf.Sources{conf.SourcePublish}}}, listen, p.hub, log)
+	s := NewSources(map[string]conf.Stream{"cam": set, "encoder": {Source: conf.Sources{conf.SourcePublish}}}, Means{Listen: listen}, p.hub, log)
 	p.hub.Use(s)
 	p.stop = runSources(t, s)
 	return p

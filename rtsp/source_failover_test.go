@@ -281,7 +281,7 @@ func TestCopiedStream(t *testing.T) {
 		set := func(from string) conf.Stream {
 			return conf.Stream{Source: conf.Sources{from}, OnDemand: true, IdleAfter: time.Second, SilentAfter: 5 * time.Second, Grace: time.Minute}
 		}
-		src := NewSources(map[string]conf.Stream{"a": set("stream:b"), "b": set("demo:"), "x": set("stream:y"), "y": set("stream:x")}, ":8554", hub, log)
+		src := NewSources(map[string]conf.Stream{"a": set("stream:b"), "b": set("demo:"), "x": set("stream:y"), "y": set("stream:x")}, Means{Listen: ":8554"}, hub, log)
 		hub.Use(src)
 		defer runSources(t, src)()
 		st, err := hub.Open(t.Context(), "a")

@@ -12,6 +12,9 @@ import (
 // reclaimTimeout is how long an input that is tried while another plays may take to bring its first key frame.
 const reclaimTimeout = 30 * time.Second
 
+// partTime is how long a program may take to end after it has stopped to publish.
+const partTime = 2 * time.Second
+
 // hold keeps an input playing, and those before it that take over, until the one that plays fails: it returns which, and
 // why. The error is nil when nobody watches any more or ctx ended.
 func (p *pull) hold(ctx context.Context, r *run) (failed int, err error) {
@@ -59,7 +62,7 @@ func (p *pull) watch(ctx context.Context, r *run) (back *run, err error) {
 	}
 	select {
 	case <-r.pub.Done():
-		err = errReplaced
+		err = p.parted(r)
 	case err = <-r.over:
 		r.over <- err
 	case err = <-idle:
@@ -70,6 +73,22 @@ func (p *pull) watch(ctx context.Context, r *run) (back *run, err error) {
 	cancel()
 	beside.Wait()
 	return <-returned, err
+}
+
+// parted tells why a publisher that was not stopped is done: another one has the name, or its program has left.
+func (p *pull) parted(r *run) error {
+	if st := p.hub.Stream(p.name); st != nil && st.Stats().Publishing {
+		return errReplaced
+	}
+	t := time.NewTimer(partTime)
+	defer t.Stop()
+	select {
+	case err := <-r.over:
+		r.over <- err
+		return err
+	case <-t.C:
+		return errors.New("has stopped to publish")
+	}
 }
 
 // reclaim tries the inputs before the given one again and again, until one has taken over from it, and returns that. It

@@ -340,7 +340,7 @@ func TestReconfigureSources(t *testing.T) {
 	demo := func(onDemand bool) conf.Stream {
 		return conf.Stream{Source: conf.Sources{conf.SourceDemo}, OnDemand: onDemand, IdleAfter: time.Minute}
 	}
-	src := NewSources(map[string]conf.Stream{"a": demo(false), "b": demo(false)}, ":8554", hub, log)
+	src := NewSources(map[string]conf.Stream{"a": demo(false), "b": demo(false)}, Means{Listen: ":8554"}, hub, log)
 	hub.Use(src)
 	stop := runSources(t, src)
 	defer stop()

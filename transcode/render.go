@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"peergate/media"
+	"peergate/transcode/process"
 )
 
 const (
@@ -157,12 +158,12 @@ func (r *render) once(ctx context.Context) error {
 	defer cancel(nil)
 	p := new(progress)
 	cmd := exec.CommandContext(ctx, r.recipe.tool.Path, r.recipe.args(from, to)...)
-	contain(cmd)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &lines{line: p.tell}, &lines{line: p.log}, endWait
+	process.Contain(cmd)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &process.Lines{Line: p.tell}, &process.Lines{Line: p.words.Add}, endWait
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("ffmpeg: %w", err)
 	}
-	_ = standBack(cmd, r.pool.cfg.Nice) // it may have ended
+	_ = process.StandBack(cmd, r.pool.cfg.Nice) // it may have ended
 	r.started(cmd.Process.Pid, p)
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(ctx, p, cancel) })
@@ -172,8 +173,8 @@ func (r *render) once(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errHangs):
 		err = cause
-	case p.reason() != "":
-		err = fmt.Errorf("ffmpeg: %s", p.reason())
+	case p.words.String() != "":
+		err = fmt.Errorf("ffmpeg: %s", p.words.String())
 	case err == nil:
 		err = errors.New("ffmpeg has ended")
 	default:

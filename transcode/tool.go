@@ -14,6 +14,7 @@ import (
 
 	"peergate/conf"
 	"peergate/media"
+	"peergate/transcode/process"
 )
 
 const (
@@ -22,9 +23,6 @@ const (
 	// probeTimeout bounds a question to ffmpeg; it answers within 0.1 s.
 	probeTimeout = 5 * time.Second
 )
-
-// secret finds what a URL of ours must not show in a log.
-var secret = regexp.MustCompile(`\?pass=\w+`)
 
 // Tool is an ffmpeg that was looked at.
 type Tool struct {
@@ -65,10 +63,10 @@ func Probe(ctx context.Context, c conf.Transcode) (*Tool, error) {
 
 // ask runs ffmpeg with a question and returns the answer.
 func ask(ctx context.Context, path string, args ...string) ([]byte, error) {
-	runtime.LockOSThread() // contain wants it
+	runtime.LockOSThread() // Contain wants it
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, path, append([]string{"-hide_banner", "-nostdin"}, args...)...)
-	contain(cmd)
+	process.Contain(cmd)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	var exit *exec.ExitError

@@ -30,7 +30,7 @@ type Rendition struct {
 // Stream is a stream of the hub.
 type Stream struct {
 	Name        string    `json:"name"`
-	Kind        string    `json:"kind"`   // publish, rtsp, udp, srt, stream, demo, overlay or transcode
+	Kind        string    `json:"kind"`   // publish, rtsp, udp, srt, file, rtmp, exec, stream, demo, overlay or transcode
 	Remote      string    `json:"remote"` // where it comes from
 	Publishing  bool      `json:"publishing"`
 	Since       time.Time `json:"since"`

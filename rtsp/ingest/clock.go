@@ -28,6 +28,13 @@ func (c *clock) follow(dts time.Duration, now time.Time) time.Duration {
 	return t
 }
 
+// read returns the time of a unit of a file.
+func (c *clock) read(dts time.Duration) time.Duration {
+	t := c.time(dts, seam)
+	c.last = max(c.last, t)
+	return t
+}
+
 // time puts a time of the source on the timeline; across a jump of the source's clock the given time passes.
 func (c *clock) time(dts, passes time.Duration) time.Duration {
 	if !c.started {
@@ -39,4 +46,10 @@ func (c *clock) time(dts, passes time.Duration) time.Duration {
 		t = c.last + passes
 	}
 	return t
+}
+
+// splice begins a further file, whose first unit has the given time, at a time of the timeline.
+func (c *clock) splice(first, at time.Duration) {
+	c.started, c.shift = true, at-first
+	c.last = max(c.last, at)
 }

@@ -24,6 +24,10 @@ func TestClock(t *testing.T) {
 			t.Errorf("time %d = %v, want %v", i, got, s.want)
 		}
 	}
+	c.splice(5000*ms, 4000*ms)
+	if got := c.read(5040 * ms); got != 4040*ms {
+		t.Errorf("the second unit of the next file is at %v, want 4040 ms", got)
+	}
 }
 
 // TestTicks converts without overflow.

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,12 +31,23 @@ type Feed = func(ctx context.Context, begin Begin) error
 type Options struct {
 	SilentAfter time.Duration // one that sends nothing for so long has failed
 	Alone       bool          // there is no other one to try: who waits to be called waits for ever
+	FFmpeg      string        // a path, or a name to look for
 	Log         *slog.Logger
 }
 
-// New returns the feed of a URL, of the schemes udp and srt. The error says what is wrong with the URL.
+// Takes reports whether a URL is of a scheme that New knows.
+func Takes(u *url.URL) bool {
+	return slices.Contains([]string{"udp", "srt", "file", "rtmp", "rtmps"}, u.Scheme)
+}
+
+// New returns the feed of a URL. The error says what is wrong with it.
 func New(u *url.URL, o Options) (Feed, error) {
-	if u.Scheme == "srt" {
+	switch u.Scheme {
+	case "file":
+		return newChannel(u.Path, o).feed, nil
+	case "rtmp", "rtmps":
+		return newRTMP(u, o).feed, nil
+	case "srt":
 		s, err := newSRT(u, o)
 		if err != nil {
 			return nil, err
@@ -47,6 +59,14 @@ func New(u *url.URL, o Options) (Feed, error) {
 		return nil, err
 	}
 	return s.feed, nil
+}
+
+// reader cuts a medium into units.
+type reader interface {
+	// tracks are those of the units.
+	tracks() []*track
+	// next returns the next unit in the order of decoding, or io.EOF.
+	next() (unit, error)
 }
 
 // unit is what is decoded at once: the NAL units of a picture, or some audio frames.

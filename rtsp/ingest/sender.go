@@ -38,9 +38,14 @@ func newSender(pub *media.Publisher, tracks []*track) *sender {
 	return s
 }
 
-// send publishes a unit that is decoded at a time of the timeline. One that cannot be packetized is left out.
+// send publishes a unit of the announced tracks, decoded at a time of the timeline. One that cannot be packetized is left
+// out.
 func (s *sender) send(u *unit, dts time.Duration, now time.Time) error {
-	to, t := u.track, s.tracks[u.track]
+	return s.sendAs(u.track, s.tracks[u.track], u, dts, now)
+}
+
+// sendAs publishes a unit of a track that goes on with the announced one of the given number.
+func (s *sender) sendAs(to int, t *track, u *unit, dts time.Duration, now time.Time) error {
 	o := &s.out[to]
 	if u.gap {
 		o.seq++ // players see that something is missing

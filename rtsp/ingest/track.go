@@ -25,7 +25,8 @@ const (
 // track is a track that is cut into RTP packets.
 type track struct {
 	media.Track
-	rate int // timestamps a second
+	rate  int  // timestamps a second
+	loose bool // parameter sets may change, since they come in band
 	// prepare, of video, returns a unit with its parameter sets where it needs them, and whether decoding can begin there.
 	prepare func(data [][]byte) (unit [][]byte, key bool)
 	encode  func(data [][]byte) ([]*rtp.Packet, error)
@@ -40,6 +41,14 @@ func (t *track) packets(data [][]byte) ([]*rtp.Packet, error) {
 		return nil, nil
 	}
 	return t.encode(data)
+}
+
+// continues reports whether players of a track can go on with t.
+func (t *track) continues(o *track) bool {
+	if t.loose {
+		return t.Codec() == o.Codec()
+	}
+	return t.Kind == o.Kind && slices.Equal(t.Lines, o.Lines)
 }
 
 // described returns the media sections.
@@ -100,7 +109,7 @@ func newH264(sps, pps []byte) (*track, error) {
 	}
 	enc.PayloadMaxSize = maxPayload
 	p := &parameters{sets: [][]byte{sps, pps}, kind: h264Set, isKey: h264.IsRandomAccess}
-	return &track{Track: section("video", f), rate: f.ClockRate(), prepare: p.complete, encode: enc.Encode}, nil
+	return &track{Track: section("video", f), rate: f.ClockRate(), loose: true, prepare: p.complete, encode: enc.Encode}, nil
 }
 
 func newH265(vps, sps, pps []byte) (*track, error) {
@@ -111,7 +120,7 @@ func newH265(vps, sps, pps []byte) (*track, error) {
 	}
 	enc.PayloadMaxSize = maxPayload
 	p := &parameters{sets: [][]byte{vps, sps, pps}, kind: h265Set, isKey: h265.IsRandomAccess}
-	return &track{Track: section("video", f), rate: f.ClockRate(), prepare: p.complete, encode: enc.Encode}, nil
+	return &track{Track: section("video", f), rate: f.ClockRate(), loose: true, prepare: p.complete, encode: enc.Encode}, nil
 }
 
 func newMPEGVideo() (*track, error) {
