@@ -103,7 +103,7 @@ func (s *simulation) run(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
-// TestSimulatedSwarm has 50 gateways (20 under the race detector) which may give one to six times the rate, and an owner that may give three times the rate, watch a
+// TestSimulatedSwarm has 50 gateways (10 under the race detector) which may give one to six times the rate, and an owner that may give three times the rate, watch a
 // stream of 1 Mbit/s over real libp2p and QUIC, in simulated time.
 func TestSimulatedSwarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
