@@ -164,7 +164,7 @@ func (s *Swarm) forgetAll() {
 
 // acks tells parents what has come.
 func (s *Swarm) acks() {
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if p.unacked == 0 {
 			continue
 		}

@@ -85,6 +85,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 		}
 		p.moving &^= bit
 		p.down |= bit
+		s.filling = nil
 		granted |= bit
 	}
 	if granted != 0 {
@@ -166,7 +167,7 @@ func (s *Swarm) unline(p *peer) {
 
 // dismiss ends the serving of stripes to a peer.
 func (s *Swarm) dismiss(p *peer, mask uint64) {
-	p.held = nil
+	p.held, s.filling = nil, nil
 	for i := range s.stripes {
 		if p.down&mask&(1<<i) != 0 {
 			s.used[i]--
@@ -385,7 +386,7 @@ func (s *Swarm) wrote(ev Wrote) {
 
 // children looks after all children: what they wait for, and whether they keep up.
 func (s *Swarm) children() {
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if p.held == nil {
 			continue
 		}
@@ -415,7 +416,7 @@ func (s *Swarm) children() {
 		if p.moving != 0 {
 			if s.at(p.moveBy); !s.now.Before(p.moveBy) {
 				left := p.moving & p.down
-				p.moving = 0
+				p.moving, s.filling = 0, nil
 				if s.dismiss(p, left); p.down == 0 {
 					i--
 				}
@@ -484,6 +485,7 @@ func (s *Swarm) expendable(p *peer) int {
 // shed tells a child to find other parents for stripes.
 func (s *Swarm) shed(p *peer, mask uint64) {
 	p.moving |= mask
+	s.filling = nil
 	p.moveBy = s.now.Add(shedNotice)
 	s.at(p.moveBy)
 	s.send(p, Detach{Stripes: mask, After: int(shedNotice / time.Millisecond), Members: s.others(p, 8, mask)})

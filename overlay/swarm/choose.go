@@ -141,7 +141,7 @@ func (s *Swarm) dead(p *peer) bool {
 func (s *Swarm) choose(i int, but *peer) *peer {
 	var best *peer
 	var cost time.Duration
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if p == but || !s.eligible(p, i) {
 			continue
 		}
@@ -185,7 +185,7 @@ func (s *Swarm) eligible(p *peer, i int) bool {
 
 // stranded tells whether nobody is known who has the channel.
 func (s *Swarm) stranded() bool {
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if p.depth >= 0 && s.usable(p) && !p.leaving {
 			return false
 		}

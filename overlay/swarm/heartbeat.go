@@ -60,10 +60,7 @@ func (s *Swarm) near(p *peer) bool {
 
 // heartbeats sends those that are due.
 func (s *Swarm) heartbeats() {
-	for _, p := range s.order {
-		if p.link != linked {
-			continue
-		}
+	for _, p := range s.linked {
 		if p.down&s.unknown(p) != 0 || s.news(p) {
 			p.hello.next = time.Time{}
 		}

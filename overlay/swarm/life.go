@@ -43,7 +43,7 @@ func (s *Swarm) described(ev Described) {
 			p.depth = 0
 		}
 	}
-	s.kids = nil
+	s.kids, s.filling = nil, nil
 	s.describe(ev.Epoch, ev.Stripes)
 	s.do(Forget{s.epoch, 0})
 	s.joining, s.paused = s.now, time.Time{}
@@ -58,8 +58,8 @@ func (s *Swarm) described(ev Described) {
 
 // tellAll sends a heartbeat to every linked peer that has not shown a newer epoch.
 func (s *Swarm) tellAll(epoch uint64) {
-	for _, p := range s.order {
-		if p.link == linked && (p.epoch < epoch || epoch == 0) {
+	for _, p := range s.linked {
+		if p.epoch < epoch || epoch == 0 {
 			s.greet(p, false)
 		}
 	}
@@ -116,17 +116,15 @@ func (s *Swarm) leave(how Closed, notice time.Duration) {
 	}
 	s.leaving = s.now.Add(notice)
 	if !how.Ended {
-		for _, p := range s.order {
-			if p.link == linked {
-				if p.id == s.cfg.Owner && !s.owner() {
-					s.send(p, Report{Self: s.self(p), Leaves: true})
-				}
-				m := Leave{After: int(notice / time.Millisecond)}
-				if p.down != 0 {
-					m.Backups = s.others(p, 8, p.down)
-				}
-				s.send(p, m)
+		for _, p := range s.linked {
+			if p.id == s.cfg.Owner && !s.owner() {
+				s.send(p, Report{Self: s.self(p), Leaves: true})
 			}
+			m := Leave{After: int(notice / time.Millisecond)}
+			if p.down != 0 {
+				m.Backups = s.others(p, 8, p.down)
+			}
+			s.send(p, m)
 		}
 	}
 	if notice == 0 {
@@ -160,6 +158,7 @@ func (s *Swarm) left(p *peer, m *Leave) {
 	}
 	s.hints(m.Backups)
 	after := max(0, min(time.Duration(m.After)*time.Millisecond, attachHold))
+	s.filling = nil
 	if p.moving |= p.down; p.down != 0 { // its slots are free, but it goes on feeding its own children
 		p.moveBy = s.now.Add(after)
 		s.at(p.moveBy)
@@ -252,7 +251,7 @@ const uncapEvery = 30 * time.Second
 // backups names those who could take over a stripe.
 func (s *Swarm) backups(i int) []ID {
 	var ids []ID
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if p != s.stripes[i].parent && len(ids) < backups && s.eligible(p, i) {
 			ids = append(ids, p.id)
 		}

@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // candidates takes in gateways that may be members.
 func (s *Swarm) candidates(ev Candidates) {
@@ -36,6 +39,7 @@ func (s *Swarm) up(id ID, rtt time.Duration, local bool) *peer {
 		return p
 	}
 	p.link, p.since, p.failures, p.heard, p.leaving = linked, s.now, 0, s.now, false
+	s.linked = append(s.linked, p)
 	p.hello, p.refused, p.epoch = hello{}, 0, 0
 	if !s.owner() && s.leaving.IsZero() {
 		s.send(p, s.findMessage(p))
@@ -66,6 +70,9 @@ func (s *Swarm) down(id ID, ban time.Duration) {
 
 // unlink ends all relations to a peer.
 func (s *Swarm) unlink(p *peer) {
+	if p.link == linked {
+		s.linked = slices.DeleteFunc(s.linked, func(q *peer) bool { return q == p })
+	}
 	p.link, p.mine, p.told, p.depth, p.have = unlinked, false, false, -1, Have{}
 	clear(p.routes)
 	s.abandon(p)
@@ -88,12 +95,9 @@ func (s *Swarm) backoff(failures int) time.Duration {
 func (s *Swarm) links() {
 	s.linksAt = s.now.Add(linksEvery)
 	s.warm()
-	up, dials := 0, 0
+	up, dials := len(s.linked), 0
 	for _, p := range s.order {
-		switch p.link {
-		case linked:
-			up++
-		case dialling:
+		if p.link == dialling {
 			if s.now.Sub(p.since) < dialPatience {
 				dials++
 				s.at(p.since.Add(dialPatience))
@@ -175,14 +179,14 @@ func (s *Swarm) promises(p *peer) bool {
 // the mask of the stripes that have too few.
 func (s *Swarm) warm() {
 	s.ready, s.thin, s.site = make([]int, s.k), 0, false
-	for _, p := range s.order {
-		s.site = s.site || p.local && p.link == linked
+	for _, p := range s.linked {
+		s.site = s.site || p.local
 	}
 	if s.owner() || s.size < fewMembers {
 		return
 	}
-	for _, p := range s.order {
-		if p.link != linked || p.slots == 0 || p.id == s.cfg.Owner {
+	for _, p := range s.linked {
+		if p.slots == 0 || p.id == s.cfg.Owner {
 			continue
 		}
 		for i := range s.stripes {
@@ -225,8 +229,8 @@ func (s *Swarm) sample() bool {
 func (s *Swarm) prune(n int) {
 	for ; n > 0; n-- {
 		var worst *peer
-		for _, p := range s.order {
-			if p.link != linked || !p.mine || p.keep || p.local || p.id == s.cfg.Owner || p.up|p.asked|p.down != 0 || s.now.Sub(p.since) < settleAfter || s.needed(p) {
+		for _, p := range s.linked {
+			if !p.mine || p.keep || p.local || p.id == s.cfg.Owner || p.up|p.asked|p.down != 0 || s.now.Sub(p.since) < settleAfter || s.needed(p) {
 				continue
 			}
 			if worst == nil || p.distance() > worst.distance() {

@@ -91,7 +91,7 @@ func (s *Swarm) parents() {
 		s.attach(p, p.fresh)
 		p.fresh = 0
 	}
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		s.settle(p)
 	}
 	s.admission()

@@ -134,7 +134,7 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	}
 	var best *peer
 	var cost time.Duration
-	for _, p := range s.order {
+	for _, p := range s.linked {
 		if !s.usable(p) || p.outstanding >= maxAsked || p.leaving || p.epoch != s.epoch && p.epoch != 0 ||
 			p == c.not[0] || p == c.not[1] || p == c.not[2] {
 			continue

@@ -55,7 +55,7 @@ func (s *Swarm) report() {
 // for one more, and has not answered or has said no.
 func (s *Swarm) planless() bool {
 	if s.mustWait {
-		for _, p := range s.order {
+		for _, p := range s.linked {
 			if p.local && s.usable(p) && p.told && p.depth >= 0 {
 				return false // the own site costs no upload
 			}

@@ -66,11 +66,23 @@ func (s *Swarm) width() int {
 // total returns how many slots are filled. Those of the own site cost no upload; those being moved away are free, and
 // those of a child that is silent, which may be dead.
 func (s *Swarm) total() int {
-	n := 0
-	for _, p := range s.kids {
-		n += bits.OnesCount64(s.counted(p))
+	return s.fills()[s.k]
+}
+
+// fills returns how many slots of each stripe are filled, and after them how many of all. They are counted once for an
+// event.
+func (s *Swarm) fills() []int {
+	if s.filling != nil {
+		return s.filling
 	}
-	return n
+	s.filling = make([]int, s.k+1)
+	for _, p := range s.kids {
+		for m := s.counted(p); m != 0; m &= m - 1 {
+			s.filling[bits.TrailingZeros64(m)]++
+			s.filling[s.k]++
+		}
+	}
+	return s.filling
 }
 
 // counted returns the mask of the stripes for which a child fills a slot.
@@ -93,15 +105,7 @@ func (s *Swarm) doubtful(p *peer) bool {
 }
 
 // filled returns how many of a stripe's slots are.
-func (s *Swarm) filled(i int) int {
-	n := 0
-	for _, p := range s.kids {
-		if s.counted(p)&(1<<i) != 0 {
-			n++
-		}
-	}
-	return n
-}
+func (s *Swarm) filled(i int) int { return s.fills()[i] }
 
 // spare returns how many slots a newcomer may hope for.
 func (s *Swarm) spare() int { return max(0, s.slots()-s.reserve()-s.total()) }
@@ -243,6 +247,7 @@ func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 	leaf.adopt |= bit
 	leaf.adopter = p
 	leaf.moving |= bit
+	s.filling = nil
 	s.moved = s.now
 	leaf.moveBy = s.now.Add(shedNotice)
 	s.at(leaf.moveBy)

@@ -124,9 +124,11 @@ type Swarm struct {
 	paths   uint64 // counts changes of the own paths
 	number  uint64 // of the last Attach
 
-	peers map[ID]*peer
-	order []*peer // all of peers, in the order they were named
-	kids  []*peer // those with down set, contributors first
+	peers   map[ID]*peer
+	order   []*peer // all of peers, in the order they were named
+	linked  []*peer // those with a control stream, in the order these came
+	kids    []*peer // those with down set, contributors first
+	filling []int   // filled slots by stripe, and of all stripes; nil: to be counted anew
 
 	win        window
 	trimmed    time.Time
@@ -214,7 +216,7 @@ func (s *Swarm) Handle(ev Event, now time.Time, out *Actions) (wake time.Time) {
 	if now.Before(s.now) {
 		now = s.now
 	}
-	s.now, s.out = now, out
+	s.now, s.out, s.filling = now, out, nil
 	if !s.started {
 		s.started, s.joining, s.idle, s.due = true, now, now, now
 		if s.owner() {
@@ -414,13 +416,11 @@ func (s *Swarm) Stats() Stats {
 	for _, p := range s.kids {
 		st.Children = append(st.Children, p.id)
 	}
-	for _, p := range s.order {
-		if p.link == linked {
-			st.Links = append(st.Links, PeerStats{
-				ID: p.id, RTT: p.rtt.mean, Queue: p.queue(s.now), Local: p.local, Parent: p.up, Child: p.down,
-				Received: p.received, Sent: p.sent,
-			})
-		}
+	for _, p := range s.linked {
+		st.Links = append(st.Links, PeerStats{
+			ID: p.id, RTT: p.rtt.mean, Queue: p.queue(s.now), Local: p.local, Parent: p.up, Child: p.down,
+			Received: p.received, Sent: p.sent,
+		})
 	}
 	return st
 }
