@@ -205,7 +205,7 @@ func (s *Swarm) relieve() {
 	if s.size < smallSwarm || s.short() {
 		return
 	}
-	if s.now.Sub(s.moved) < rootsApart {
+	if s.busy() {
 		return
 	}
 	var victim *peer
