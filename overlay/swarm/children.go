@@ -202,14 +202,14 @@ func (s *Swarm) first(p *peer, m *Attach) (from uint64, ordered bool) {
 	}
 	thin := s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down))
 	if m.Resume && m.Have.Base >= s.win.low && m.Have.Base <= s.win.end() {
-		return m.Have.Base, thin
+		return m.Have.Base, thin && s.size < fewMembers // of many, others have what is missing
 	}
 	key, ok := s.win.lastKey()
 	if !ok {
 		return s.win.end(), false
 	}
 	if m.Resume || !thin {
-		return key, thin
+		return key, thin && s.size < fewMembers
 	}
 	if before, ok := s.win.keyBefore(key); ok {
 		group, age := s.win.at(key).wall.Sub(s.win.at(before).wall), s.now.Sub(s.win.at(key).arrived)
