@@ -19,7 +19,7 @@ func listenAddress(f faults, key, v string) {
 
 // overlayListen checks an address at which the overlay is to listen; port 0 lets the system choose.
 func overlayListen(f faults, key, v string) {
-	if id, ok := overlayAddress(v, 0); !ok || id != "" {
+	if id, ok := overlayAddress(v, 0); !ok || id != "" || strings.HasSuffix(v, "/p2p-circuit") {
 		f.fault(key, "is %q, must be of the form %s", v, addressForm)
 	}
 }
@@ -40,6 +40,11 @@ func overlayAddress(v string, leastPort uint64) (id string, ok bool) {
 	if !strings.HasPrefix(v, "/") {
 		host, port, ok := hostPort(v)
 		return "", ok && host != "" && !strings.Contains(host, "%") && isPort(port, 1)
+	}
+	if relay, end, ok := strings.Cut(v, "/p2p-circuit"); ok {
+		via, ok := overlayAddress(relay, 1)
+		id, named := strings.CutPrefix(end, "/p2p/")
+		return id, ok && via != "" && (end == "" || named && peerID.MatchString(id))
 	}
 	v, id, hasID := strings.Cut(v, "/p2p/")
 	if hasID && !peerID.MatchString(id) {

@@ -29,6 +29,11 @@ type Overlay struct {
 	Steady      bool         `yaml:"steady"`       // play everything at one delay after the owner's clock, in step with other sites
 	Congestion  string       `yaml:"congestion"`   // of TCP connections to peers: bbr where the kernel has it, or system
 	NetworkKey  string       `yaml:"network_key"`  // file with the key of a private network; "" is none
+
+	PortMapping  bool        `yaml:"port_mapping"` // ask the router to let others in, by UPnP or NAT-PMP
+	Reachability string      `yaml:"reachability"` // whether others can connect: auto, public or private
+	RelayFor     []string    `yaml:"relay_for"`    // patterns of the petnames of peers to pass connections on for, or any
+	RelayLimits  RelayLimits `yaml:"relay_limits"` // of what is passed on
 }
 
 func defaultOverlay() Overlay {
@@ -42,6 +47,10 @@ func defaultOverlay() Overlay {
 		Upload:    Unlimited,
 
 		Congestion: CongestionBBR,
+
+		PortMapping:  true,
+		Reachability: auto,
+		RelayLimits:  defaultRelayLimits(),
 	}
 }
 
@@ -70,4 +79,7 @@ func (c *Overlay) check(f faults) {
 	}
 	patterns(f, "overlay.relay", c.Relay)
 	oneOf(f, "overlay.congestion", c.Congestion, CongestionBBR, CongestionSystem)
+	oneOf(f, "overlay.reachability", c.Reachability, auto, "public", "private")
+	patterns(f, "overlay.relay_for", c.RelayFor)
+	c.RelayLimits.check(f)
 }

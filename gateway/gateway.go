@@ -116,6 +116,10 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.Listen = running.Overlay.Listen
 	c.Overlay.Congestion = running.Overlay.Congestion
 	c.Overlay.NetworkKey = running.Overlay.NetworkKey
+	c.Overlay.PortMapping = running.Overlay.PortMapping
+	c.Overlay.Reachability = running.Overlay.Reachability
+	c.Overlay.RelayFor = running.Overlay.RelayFor
+	c.Overlay.RelayLimits = running.Overlay.RelayLimits
 	c.Transcode = running.Transcode
 	c.HLS = running.HLS
 	c.API = running.API

@@ -87,11 +87,23 @@ func overlayStatus(o overlay.Status) web.Overlay {
 	for _, p := range o.Peers {
 		names[p.ID] = p.Name
 		w.Peers = append(w.Peers, web.Peer{
-			Name: p.Name, ID: p.ID, Connected: p.Connected, Remote: p.Remote, Version: p.Version, RTTMS: ms(p.RTT), Err: p.Err,
+			Name: p.Name, ID: p.ID, Connected: p.Connected, Remote: p.Remote, Way: p.Way, Transport: p.Transport,
+			Version: p.Version, RTTMS: ms(p.RTT), Err: p.Err,
 		})
 	}
+	w.Reach = reachStatus(o.Reach, names)
 	for _, c := range o.Channels {
 		w.Channels = append(w.Channels, channelStatus(c, names))
+	}
+	return w
+}
+
+func reachStatus(r p2p.Reach, names petnames) web.Reach {
+	w := web.Reach{
+		NAT: string(r.NAT), Seen: some(r.Seen), TCP: r.TCP, QUIC: r.UDP, Mapped: some(r.Mapped), Relays: []string{}, BytesFor: r.Relayed,
+	}
+	for _, id := range r.Relays {
+		w.Relays = append(w.Relays, names.of(swarm.ID(id)))
 	}
 	return w
 }

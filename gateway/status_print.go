@@ -126,11 +126,11 @@ func printRenditions(w io.Writer, all []web.Rendition, now time.Time) {
 }
 
 func printOverlay(w io.Writer, o *web.Overlay) {
-	fmt.Fprintf(w, "\nPEER\tSTATE\tRTT\tADDRESS\tVERSION\n")
+	fmt.Fprintf(w, "\nPEER\tSTATE\tWAY\tRTT\tADDRESS\tVERSION\n")
 	for _, p := range o.Peers {
 		switch {
 		case p.Connected:
-			fmt.Fprintf(w, "%s\tconnected\t%.1f ms\t%s\t%s\n", p.Name, p.RTTMS, p.Remote, p.Version)
+			fmt.Fprintf(w, "%s\tconnected\t%s, %s\t%.1f ms\t%s\t%s\n", p.Name, p.Way, p.Transport, p.RTTMS, p.Remote, p.Version)
 		case p.Err != "":
 			fmt.Fprintf(w, "%s\tunreachable: %s\n", p.Name, p.Err)
 		default:

@@ -51,7 +51,12 @@ func (n *Node) enter(l *link) error {
 			return err
 		}
 	}
-	if again := n.replace(l); again {
+	again, better := n.replace(l)
+	if better {
+		n.log.Info("peer connected directly", "peer", n.book.name(l.peer), "remote", l.stream.Remote())
+		n.redraw(l.peer)
+	}
+	if again {
 		return nil
 	}
 	if p := n.book.known(l.peer); p != nil {
@@ -63,8 +68,9 @@ func (n *Node) enter(l *link) error {
 	return nil
 }
 
-// replace puts l into the table unless there is a better link; it reports whether there was one that is alive.
-func (n *Node) replace(l *link) (again bool) {
+// replace puts l into the table unless there is a better link, as a direct one is better than one through a relay. It
+// reports whether there was one that is alive, and whether l is better than that.
+func (n *Node) replace(l *link) (again, better bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	old := n.links[l.peer]
@@ -72,16 +78,22 @@ func (n *Node) replace(l *link) (again bool) {
 	case old == nil || old.reason() != nil:
 	case old.instance != l.instance:
 		old.close(errBetter) // the peer has started anew
+	case old.stream.Relayed() != l.stream.Relayed():
+		l.session = old.session
+		if old.stream.Relayed() {
+			n.links[l.peer] = l
+		}
+		return true, old.stream.Relayed()
 	default:
 		l.session = old.session
 		if old.stream.Dialled() == l.stream.Dialled() || l.stream.Dialled() == (n.ID() < l.peer) {
 			n.links[l.peer] = l
 		}
-		return true
+		return true, false
 	}
 	l.session = rand.Uint64()
 	n.links[l.peer] = l
-	return false
+	return false, false
 }
 
 // leave takes a link that is over from the table.
@@ -198,14 +210,19 @@ func (n *Node) dial(ctx context.Context, p *peer) error {
 	if err := n.host.Connect(dctx, p.id, p.dialable()); err != nil {
 		return err
 	}
-	s, err := n.host.Open(dctx, p.id, p2p.Control)
+	return n.converse(dctx, p.id)
+}
+
+// converse opens a control stream to a peer that is connected.
+func (n *Node) converse(ctx context.Context, id p2p.ID) error {
+	s, err := n.host.Open(ctx, id, p2p.Control)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(dctx, s.Reset)
+	stop := context.AfterFunc(ctx, s.Reset)
 	l, r, err := n.greet(s)
 	if !stop() && err == nil {
-		err = dctx.Err()
+		err = ctx.Err()
 	}
 	if err != nil {
 		s.Reset()

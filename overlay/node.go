@@ -108,6 +108,8 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
+		PortMapping: o.Conf.PortMapping && o.udp == nil, Reachability: o.Conf.Reachability, Relay: n.relaying(o.Conf),
+		Better: n.better, Changed: n.readdressed,
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},
@@ -141,7 +143,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return nil // the host tells why
 		}
 		n.mu.Lock()
-		n.addrs = addrs
+		n.addrs = addrs[:min(len(addrs), maxAddresses)]
 		n.mu.Unlock()
 		n.watch()
 		n.relay(inner)

@@ -107,6 +107,11 @@ func (ch *channel) open(parent p2p.ID) {
 	if old := ch.inflows[parent]; old != nil {
 		old.cancel()
 	}
+	ch.redraw(parent)
+}
+
+// redraw opens the push stream to a parent; the parent ends the one before when it has the new one.
+func (ch *channel) redraw(parent p2p.ID) {
 	in := &inflow{parent: parent, lanes: ch.lanes(parent), acks: newOutbox(maxAcks)}
 	ch.inflows[parent] = in
 	ctx, cancel := context.WithCancel(context.Background())

@@ -113,9 +113,6 @@ func newOutflow(child p2p.ID, lanes int) *outflow {
 // put queues a chunk.
 func (o *outflow) put(p parcel) { o.posts[p.stripe%len(o.posts)].put(p) }
 
-// waits tells whether the child has not opened a stream yet. The channel's mu is held.
-func (o *outflow) waits() bool { return len(o.stops) == 1 && o.stops[0] == nil }
-
 // handshake reads the first frame of a push stream.
 func handshake(b []byte) (id chunk.ID, lane, lanes int, err error) {
 	if len(b) < len(id) {
@@ -204,7 +201,7 @@ func (ch *channel) children() []p2p.ID {
 }
 
 // adopt gives a push stream to a child, newly opened, what waits for it. Streams that were open before for the same lane,
-// or for another number of lanes, are ended: the child has begun anew.
+// or for another number of lanes, are ended soon: the child has begun anew, or draws on a better connection.
 func (ch *channel) adopt(child p2p.ID, lane, lanes int, stop func()) *outflow {
 	ch.mu.Lock()
 	old := ch.outflows[child]
@@ -213,29 +210,31 @@ func (ch *channel) adopt(child p2p.ID, lane, lanes int, stop func()) *outflow {
 	case old == nil, len(old.posts) != lanes, old.stops[lane] != nil:
 		o = newOutflow(child, lanes)
 		ch.outflows[child] = o
-		if old != nil && old.waits() {
-			for _, p := range old.posts[0].drain() {
-				o.put(p)
+		if old != nil {
+			for _, c := range old.posts {
+				for _, p := range c.drain() {
+					o.put(p)
+				}
 			}
 		}
 	default:
 		old = nil
 	}
 	o.stops[lane] = stop
-	var stops []func()
-	if old != nil {
-		stops = old.stops
-	}
 	ch.mu.Unlock()
-	old.close(stops)
+	if old != nil {
+		old.retire()
+	}
 	return o
 }
 
-// close ends what is sent to a child, with the streams that it has; nil is none.
+// retire ends push streams whose place others have taken, after a moment in which what is under way arrives.
+func (o *outflow) retire() {
+	time.AfterFunc(retireAfter, func() { o.close(o.stops) })
+}
+
+// close ends what is sent to a child, with the streams that it has.
 func (o *outflow) close(stops []func()) {
-	if o == nil {
-		return
-	}
 	for _, stop := range stops {
 		if stop != nil {
 			stop()

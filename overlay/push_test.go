@@ -41,7 +41,9 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-func TestAdopt(t *testing.T) {
+func TestAdopt(t *testing.T) { synctest.Test(t, testAdopt) }
+
+func testAdopt(t *testing.T) {
 	ch := &channel{outflows: make(map[p2p.ID]*outflow)}
 	var ended []string
 	stop := func(name string) func() { return func() { ended = append(ended, name) } }
@@ -64,8 +66,13 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	second := ch.adopt("child", 0, 4, stop("second 0"))
-	if second == first || !slices.Equal(ended, []string{"first 0", "first 2"}) || len(dropped) != 8 {
-		t.Errorf("a new stream of the same lane: ended %q, dropped %v", ended, dropped)
+	if second == first || len(ended) > 0 || len(dropped) > 0 || len(second.posts[3].queue) != 2 {
+		t.Errorf("a new stream of the same lane: ended %q, dropped %v, holds %+v", ended, dropped, second.posts[3].queue)
+	}
+	time.Sleep(retireAfter)
+	synctest.Wait()
+	if !slices.Equal(ended, []string{"first 0", "first 2"}) || len(dropped) > 0 {
+		t.Errorf("a moment later: ended %q, dropped %v", ended, dropped)
 	}
 	ch.broken(first) // must not touch the second
 	if ch.outflow("child") != second {

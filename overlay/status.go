@@ -17,6 +17,7 @@ type Status struct {
 	Peers    []PeerStatus // sorted by name
 	Channels []ChannelStatus
 	In, Out  uint64 // bytes on streams to peers, before encryption, since the start
+	Reach    p2p.Reach
 }
 
 // PeerStatus tells of a listed peer.
@@ -25,6 +26,8 @@ type PeerStatus struct {
 	ID        string
 	Connected bool
 	Remote    string        // address, when connected
+	Way       string        // how the connection goes: p2p.WayDirect, WayPunched or WayRelayed
+	Transport string        // tcp or quic
 	Version   string        // of its program
 	RTT       time.Duration // 0 unknown
 	Err       string        // why it cannot be reached, when that is known
@@ -45,11 +48,12 @@ type ChannelStatus struct {
 // Status returns the present state.
 func (n *Node) Status() Status {
 	h := n.host.Stats()
-	s := Status{ID: string(n.ID()), In: h.In, Out: h.Out}
+	s := Status{ID: string(n.ID()), In: h.In, Out: h.Out, Reach: n.host.Reach()}
 	for _, p := range n.book.all() {
 		ps := PeerStatus{Name: p.name, ID: string(p.id)}
 		if l := n.link(p.id); l != nil {
 			ps.Connected, ps.Remote, ps.Version, ps.RTT = true, l.stream.Remote(), l.version, time.Duration(l.rtt.Load())
+			ps.Way, ps.Transport = l.stream.Way(), l.stream.Transport()
 		} else if err := p.fault(); err != nil {
 			ps.Err = err.Error()
 		}

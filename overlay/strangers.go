@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"peergate/conf"
@@ -110,10 +111,11 @@ func (ch *channel) forgo(id p2p.ID) {
 	}
 }
 
-// doors opens the gateway to strangers while it shares or carries an open channel, and closes it otherwise.
+// doors opens the gateway to strangers while it shares or carries an open channel or relays for anybody, and closes it
+// otherwise.
 func (n *Node) doors() {
 	c := n.options().Conf
-	open := false
+	open := slices.Contains(c.RelayFor, conf.RelayAny)
 	for i := range c.Channels {
 		open = open || c.Channels[i].Access != conf.AccessListed && c.Channels[i].Access != "" && len(c.Share) > 0
 	}

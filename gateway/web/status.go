@@ -90,6 +90,18 @@ type Overlay struct {
 	BytesOut uint64    `json:"bytes_out"`
 	Peers    []Peer    `json:"peers"` // by name
 	Channels []Channel `json:"channels"`
+	Reach    Reach     `json:"reach"`
+}
+
+// Reach tells how this gateway can be reached.
+type Reach struct {
+	NAT      string   `json:"nat"`     // unknown, none, port-preserving, endpoint-independent or symmetric
+	Seen     []string `json:"seen"`    // where peers see its QUIC, as host:port
+	TCP      string   `json:"tcp"`     // "ok" when a peer could connect anew, else why not; "" unknown
+	QUIC     string   `json:"quic"`    // the same
+	Mapped   []string `json:"mapped"`  // addresses that the router leads here
+	Relays   []string `json:"relays"`  // peers through which it can be reached
+	BytesFor uint64   `json:"relayed"` // passed on for others
 }
 
 // Peer is a listed peer.
@@ -98,6 +110,8 @@ type Peer struct {
 	ID        string  `json:"id"`
 	Connected bool    `json:"connected"`
 	Remote    string  `json:"remote"`
+	Way       string  `json:"way"`       // direct, punched or relayed
+	Transport string  `json:"transport"` // tcp or quic
 	Version   string  `json:"version"`
 	RTTMS     float64 `json:"rtt_ms"`
 	Err       string  `json:"err"` // why it cannot be reached

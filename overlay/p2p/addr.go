@@ -12,7 +12,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// ParseAddrs reads an address of a gateway. It is a multiaddr, "/ip4/192.0.2.7/tcp/8555", which may end in "/p2p/ID",
+// ParseAddrs reads an address of a gateway. It is a multiaddr, "/ip4/192.0.2.7/tcp/8555", which may end in "/p2p/ID", or
+// through a relay, "/ip4/192.0.2.7/tcp/8555/p2p/RELAY/p2p-circuit",
 // or for short "192.0.2.7:8555" or "gw.example.org:8555", which stand for both TCP and QUIC on that port.
 func ParseAddrs(s string) ([]string, error) {
 	if !strings.HasPrefix(s, "/") {
@@ -59,13 +60,11 @@ func parseMultiaddr(s string) (ma.Multiaddr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", clip(s), err)
 	}
-	if i := strings.LastIndex(s, "/p2p/"); i > 0 {
-		if a, err = ma.NewMultiaddr(s[:i]); err != nil {
-			return nil, fmt.Errorf("address %q: %w", clip(s), err)
-		}
+	if n := len(a) - 1; n > 0 && a[n].Code() == ma.P_P2P {
+		a = a[:n]
 	}
-	if !isTCP(a) && !isQUIC(a) {
-		return nil, fmt.Errorf("address %q must end in /tcp/PORT or /udp/PORT/quic-v1", clip(s))
+	if !isTCP(a) && !isQUIC(a) && !isCircuit(a) {
+		return nil, fmt.Errorf("address %q must end in /tcp/PORT, /udp/PORT/quic-v1 or, behind a relay, one of these and /p2p/ID/p2p-circuit", clip(s))
 	}
 	return a, nil
 }
@@ -93,6 +92,12 @@ func isTCP(a ma.Multiaddr) bool {
 
 func isQUIC(a ma.Multiaddr) bool {
 	return len(a) == 3 && isHost(a[0].Code()) && a[1].Code() == ma.P_UDP && a[2].Code() == ma.P_QUIC_V1
+}
+
+// isCircuit tells whether an address leads through a relay, whose address and ID it begins with.
+func isCircuit(a ma.Multiaddr) bool {
+	n := len(a) - 2
+	return n > 0 && a[n].Code() == ma.P_P2P && a[n+1].Code() == ma.P_CIRCUIT && (isTCP(a[:n]) || isQUIC(a[:n]))
 }
 
 func isHost(code int) bool {

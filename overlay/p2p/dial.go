@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multistream"
 )
 
 // addrLife is how long an address that was given for a dial is remembered for others: a reconnection uses it again.
@@ -42,6 +44,8 @@ func (h *Host) Connect(ctx context.Context, id ID, addrs []string) error {
 		return err
 	}
 	h.inner.Peerstore().AddAddrs(p, maddrs, addrLife)
+	h.noteBridges(maddrs)
+	h.offerCircuits(p)
 	if len(h.inner.Peerstore().Addrs(p)) == 0 {
 		return errors.New("no address of the peer is known")
 	}
@@ -60,15 +64,59 @@ func (h *Host) Open(ctx context.Context, id ID, proto Protocol) (*Stream, error)
 	if err := h.running(ctx); err != nil {
 		return nil, err
 	}
-	s, err := h.inner.NewStream(network.WithNoDial(ctx, "only Connect dials"), id.peer(), protocol.ID(proto))
-	if err != nil && h.inner.Network().Connectedness(id.peer()) != network.Connected {
+	c := h.best(id.peer())
+	if c == nil {
 		return nil, fmt.Errorf("open %s: %w", proto, ErrRefused)
+	}
+	s, err := c.NewStream(network.WithAllowLimitedConn(ctx, "media are relayed"))
+	if err != nil && c.IsClosed() {
+		return nil, fmt.Errorf("open %s: %w", proto, ErrRefused)
+	}
+	if err == nil {
+		err = s.SetProtocol(protocol.ID(proto))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", proto, err)
 	}
-	return newStream(s, h), nil
+	st := newStream(s, h)
+	st.s = &eagerStream{s, multistream.NewMSSelect(s, protocol.ID(proto))}
+	return st, nil
 }
+
+// best returns the connection to a peer that streams go on: over TCP, which bears loss better, before QUIC, a relayed one
+// last, of several the oldest. libp2p would take the one with the most streams.
+func (h *Host) best(p peer.ID) network.Conn {
+	var best network.Conn
+	for _, c := range h.inner.Network().ConnsToPeer(p) {
+		if c.IsClosed() {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(class(c), class(best)), c.Stat().Opened.Compare(best.Stat().Opened)) < 0 {
+			best = c
+		}
+	}
+	return best
+}
+
+// class ranks a connection, the least is the best.
+func class(c network.Conn) int {
+	switch a := c.RemoteMultiaddr(); {
+	case isTCP(a):
+		return 0
+	case isRelayed(a):
+		return 2
+	}
+	return 1
+}
+
+// eagerStream sends what the stream is for together with the first bytes, and reads the answer with the first bytes back.
+type eagerStream struct {
+	network.Stream
+	rw multistream.LazyConn
+}
+
+func (s *eagerStream) Read(b []byte) (int, error)  { return s.rw.Read(b) }
+func (s *eagerStream) Write(b []byte) (int, error) { return s.rw.Write(b) }
 
 // dialError makes one short error of what libp2p tells about each address.
 func dialError(id ID, err error) error {

@@ -8,14 +8,17 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/gologshim"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -40,6 +43,15 @@ type Options struct {
 	BBR      bool                 // ask for BBR as the congestion control of TCP connections
 	// NetworkKey, when it is set, keeps out all who do not know it; see LoadNetworkKey.
 	NetworkKey []byte
+	Relay      *Relay // nil passes nothing on for others
+	// PortMapping asks the router to lead the ports here.
+	PortMapping bool
+	// Reachability is one of ReachAuto, which "" is too, ReachPublic and ReachPrivate.
+	Reachability string
+	// Better, when it is set, is told that there is now a direct connection to a peer beside a relayed one.
+	Better func(ID)
+	// Changed, when it is set, is told that Addrs or Reach may have changed.
+	Changed func()
 	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
 	UDP func(*net.UDPAddr) (net.PacketConn, error)
 }
@@ -49,15 +61,22 @@ type Host struct {
 	o      Options
 	log    *slog.Logger
 	ready  chan struct{}          // closed when inner is set
-	inner  host.Host              // set by Run, as is handle
+	inner  host.Host              // set by Run, as are handle, meter and router
 	handle func(*Stream, Handler) // serves a stream and closes it
+	meter  *meter                 // of what is passed on; nil when nothing is
+	router basichost.NATManager   // that leads ports here; nil when none is asked
 	in     atomic.Uint64          // bytes of all streams, before encryption
 	out    atomic.Uint64
+
+	places   places
+	observed observations
+	punches  punches
 
 	mu        sync.Mutex // guards the fields below
 	closing   bool       // Run is about to return: no more handlers
 	serving   sync.WaitGroup
 	strangers map[ID]bool // peers that were refused
+	bridges   map[ID]bool // relays that stand in addresses of peers; they may be dialled
 	lanes     map[laneKey]transport.CapableConn
 }
 
@@ -71,7 +90,15 @@ type Stats struct {
 func New(o Options, log *slog.Logger) *Host {
 	return &Host{
 		o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), strangers: make(map[ID]bool),
-		lanes: make(map[laneKey]transport.CapableConn),
+		bridges: make(map[ID]bool),
+		lanes:   make(map[laneKey]transport.CapableConn),
+		places:  places{till: make(map[peer.ID]time.Time), next: make(map[peer.ID]time.Time)},
+		observed: observations{
+			by: make(map[peer.ID]observation), asked: make(map[peer.ID]time.Time), back: make(map[peer.ID]time.Time),
+		},
+		punches: punches{
+			tried: make(map[peer.ID]attempt), direct: make(map[peer.ID]time.Time), made: make(map[peer.ID]string),
+		},
 	}
 }
 
@@ -91,17 +118,29 @@ func (h *Host) Run(ctx context.Context) error {
 	for proto, serve := range h.o.Handlers {
 		inner.SetStreamHandler(protocol.ID(proto), func(s network.Stream) { h.serve(s, serve) })
 	}
+	inner.SetStreamHandler(protocol.ID(observeProtocol), h.answerObserve)
+	inner.SetStreamHandler(protocol.ID(punchProtocol), h.answerMeeting)
 	h.inner = inner
+	endRelay, err := h.relayFor(inner)
+	if err != nil {
+		return errors.Join(err, inner.Close(), done())
+	}
 	close(h.ready)
 	for _, a := range inner.Network().ListenAddresses() {
+		if isRelayed(a) {
+			continue
+		}
 		h.log.Info("overlay listens", "remote", a.String())
 	}
+	h.serving.Go(func() { h.observe(ctx) })
+	h.serving.Go(func() { h.upgrade(ctx) })
+	err = h.keepPlaces(ctx)
 	<-ctx.Done()
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
 	h.dropLanes("")
-	err = errors.Join(inner.Close(), done())
+	err = errors.Join(err, endRelay(), inner.Close(), done())
 	h.serving.Wait()
 	return err
 }
@@ -132,11 +171,15 @@ func (h *Host) listen() (host.Host, func() error, error) {
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.Transport(h.newQUIC),
-		libp2p.ConnectionGater(&gater{h.o.Allow, h.refused}),
+		libp2p.ConnectionGater(&gater{h.o.Allow, h.bridge, h.refused}),
 		libp2p.ConnectionManager(conns),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rank)),
-		libp2p.DisableRelay(),
-		libp2p.DisableIdentifyAddressDiscovery(), // our dials do not come from the listening port, so it would mislead
+		libp2p.EnableRelay(), // as a client; relayFor makes the service
+		libp2p.AddrsFactory(h.announce),
+		h.portMapping(),
+		libp2p.DisableIdentifyAddressDiscovery(), // observe knows better: our TCP does not come from the listening port
+		libp2p.UDPBlackHoleSuccessCounter(nil),   // punches that fail would have libp2p take UDP for dead
+		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.DisableMetrics(),
 	)...)
 	if err != nil {
@@ -207,11 +250,13 @@ func (h *Host) Addrs(ctx context.Context) ([]string, error) {
 	return texts(h.inner.Addrs()), nil
 }
 
-// Known returns the addresses of a peer that this host has heard of, from the peer itself above all.
+// Known returns the addresses of a peer that this host has heard of, from the peer itself above all, and those through
+// the relays that are connected, where it may be.
 func (h *Host) Known(id ID) []string {
 	if !h.listens() {
 		return nil
 	}
+	h.offerCircuits(id.peer())
 	return texts(h.inner.Peerstore().Addrs(id.peer()))
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/transport"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -62,18 +62,13 @@ func (h *Host) lane(ctx context.Context, k laneKey) (transport.CapableConn, erro
 		return c, nil
 	}
 	addr, err := h.quicAddr(k.peer)
+	if k.n == observeLane {
+		addr, err = h.observerAddr(k.peer)
+	}
 	if err != nil {
 		return nil, err
 	}
-	sw, ok := h.inner.Network().(*swarm.Swarm)
-	if !ok {
-		return nil, errors.New("libp2p has no swarm")
-	}
-	t := sw.TransportForDialing(addr)
-	if t == nil {
-		return nil, fmt.Errorf("no transport for %s", addr)
-	}
-	if c, err = t.Dial(ctx, addr, k.peer.peer()); err != nil {
+	if c, err = h.dialTransport(ctx, k.peer.peer(), addr); err != nil {
 		return nil, err
 	}
 	if !h.keepLane(k, c) {
@@ -144,4 +139,25 @@ func (h *Host) quicAddr(id ID) (ma.Multiaddr, error) {
 		return nil, errors.New("the peer is not reached over QUIC")
 	}
 	return conns[i].RemoteMultiaddr(), nil
+}
+
+// observerAddr returns an address to reach a peer at over QUIC, of the machine that it is connected from if there is one.
+func (h *Host) observerAddr(id ID) (ma.Multiaddr, error) {
+	if a, err := h.quicAddr(id); err == nil {
+		return a, nil
+	}
+	c := h.direct(id.peer())
+	if c == nil {
+		return nil, errors.New("the peer is not connected directly")
+	}
+	at, err := manet.ToIP(c.RemoteMultiaddr())
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range h.inner.Peerstore().Addrs(id.peer()) {
+		if ip, err := manet.ToIP(a); err == nil && isQUIC(a) && ip.Equal(at) {
+			return a, nil
+		}
+	}
+	return nil, errors.New("no QUIC address of the peer is known")
 }

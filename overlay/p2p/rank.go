@@ -15,10 +15,12 @@ const (
 	nearDelay = 100 * time.Millisecond
 	// maxRank bounds how often the delay is added: a peer with many dead addresses must not hide its last one.
 	maxRank = 4
+	// relayDelay is the head start of direct addresses, all begun, before relays.
+	relayDelay = 500 * time.Millisecond
 )
 
 // rank orders dials: TCP before QUIC, since it costs a third of the CPU and, with BBR, bears loss far better; IPv6
-// before IPv4. libp2p by itself would prefer QUIC.
+// before IPv4; relays last. libp2p by itself would prefer QUIC.
 func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 	var ranked []network.AddrDelay
 	for _, near := range []bool{true, false} {
@@ -38,6 +40,15 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 			}
 		}
 	}
+	last := time.Duration(0)
+	for _, r := range ranked {
+		last = max(last, r.Delay+relayDelay)
+	}
+	for _, a := range addrs {
+		if isRelayed(a) {
+			ranked = append(ranked, network.AddrDelay{Addr: a, Delay: last})
+		}
+	}
 	return ranked
 }
 
@@ -45,4 +56,4 @@ func isTCP6(a ma.Multiaddr) bool  { return isTCP(a) && a[0].Code() == ma.P_IP6 }
 func isTCP4(a ma.Multiaddr) bool  { return isTCP(a) && a[0].Code() != ma.P_IP6 }
 func isQUIC6(a ma.Multiaddr) bool { return isQUIC(a) && a[0].Code() == ma.P_IP6 }
 func isQUIC4(a ma.Multiaddr) bool { return isQUIC(a) && a[0].Code() != ma.P_IP6 }
-func isOther(a ma.Multiaddr) bool { return !isTCP(a) && !isQUIC(a) }
+func isOther(a ma.Multiaddr) bool { return !isTCP(a) && !isQUIC(a) && !isRelayed(a) }

@@ -56,8 +56,37 @@ func plain(err error) error {
 
 var errReset = errors.New("the peer has hung up")
 
+// The ways of a connection to a peer, Stream.Way.
+const (
+	WayDirect  = "direct"
+	WayPunched = "punched" // directly, through holes that both sides have made in their NAT
+	WayRelayed = "relayed" // through another gateway
+)
+
+// Way tells how the stream's connection goes.
+func (s *Stream) Way() string {
+	switch {
+	case isRelayed(s.remote):
+		return WayRelayed
+	case s.h.punched(s.peer.peer(), s.remote):
+		return WayPunched
+	}
+	return WayDirect
+}
+
+// Relayed tells whether the stream's connection goes through another gateway.
+func (s *Stream) Relayed() bool { return isRelayed(s.remote) }
+
+// Transport tells what the stream's connection goes over, to the relay if it is relayed: "tcp" or "quic".
+func (s *Stream) Transport() string {
+	if _, err := s.remote.ValueForProtocol(ma.P_TCP); err == nil {
+		return "tcp"
+	}
+	return "quic"
+}
+
 // Local tells whether the peer is on the same site: on this machine or in a network that one of its interfaces is in.
-func (s *Stream) Local() bool { return isLocal(s.remote) }
+func (s *Stream) Local() bool { return !isRelayed(s.remote) && isLocal(s.remote) }
 
 // QUIC tells whether the stream's connection is a direct one over QUIC, so that there may be lanes beside it.
 func (s *Stream) QUIC() bool { return isQUIC(s.remote) }

@@ -19,6 +19,9 @@ type Limit struct {
 	Upload int // bits a second; 0 none, Unlimited: as much as the network takes
 }
 
+// Moved tells where others can dial this gateway from now on.
+type Moved struct{ Addresses []string }
+
 // Described tells of a newer descriptor, verified. The chunks of earlier epochs are void.
 type Described struct {
 	Epoch   uint64
@@ -97,6 +100,7 @@ type Go struct{}
 
 func (Demand) event()     {}
 func (Limit) event()      {}
+func (Moved) event()      {}
 func (Described) event()  {}
 func (Candidates) event() {}
 func (LinkUp) event()     {}

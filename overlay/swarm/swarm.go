@@ -265,6 +265,8 @@ func (s *Swarm) take(ev Event) {
 	case Limit:
 		s.upload, s.capped = ev.Upload, 0
 		s.due = s.now
+	case Moved:
+		s.cfg.Addresses = ev.Addresses
 	case Described:
 		s.described(ev)
 	case Go:
