@@ -40,7 +40,9 @@ var (
 // link is the control stream to a peer that has said hello.
 type link struct {
 	peer     p2p.ID
-	instance uint64 // of the peer's process
+	instance uint64       // of the peer's process
+	moves    uint64       // how often the peer had changed its addresses
+	heard    atomic.Int64 // when the peer last said something, in Unix nanoseconds
 	version  string
 	session  uint64 // the same for control streams that replaced each other while the connection lasted
 	stream   *p2p.Stream
@@ -89,7 +91,7 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return nil, nil, err
 	}
-	h := hello{instance: n.instance, version: n.version}
+	h := hello{instance: n.instance, version: n.version, moves: n.moves.Load()}
 	if _, err := s.Write(appendFrame(nil, h.encode())); err != nil {
 		return nil, nil, hungUp(err)
 	}
@@ -109,7 +111,7 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 		return nil, nil, err
 	}
 	l := &link{
-		peer: s.Peer(), instance: c.hello.instance, version: c.hello.version, stream: s,
+		peer: s.Peer(), instance: c.hello.instance, moves: c.hello.moves, version: c.hello.version, stream: s,
 		out: newOutbox(maxOutbox), done: make(chan struct{}),
 	}
 	l.used.Store(time.Now().UnixNano())
@@ -194,10 +196,14 @@ func (n *Node) hear(l *link, r *frameReader) error {
 		b, err := r.next()
 		switch {
 		case isTimeout(err):
+			if n.link(l.peer) == l {
+				n.host.HangUp(l.peer) // else the next dial would be content with it
+			}
 			return errSilent
 		case err != nil:
 			return n.blame(l.peer, err)
 		}
+		l.heard.Store(time.Now().UnixNano())
 		c, err := decodeControl(b)
 		if err == nil {
 			err = n.dispatch(l, &c)

@@ -62,6 +62,9 @@ func (n *Node) enter(l *link) error {
 	if p := n.book.known(l.peer); p != nil {
 		p.settle(nil)
 	}
+	if l.moves > 0 {
+		n.host.KeepOnly(l.stream)
+	}
 	n.host.Protect(l.peer)
 	n.log.Info("peer connected", "peer", n.book.name(l.peer), "remote", l.stream.Remote())
 	n.relinked(l.peer)
@@ -78,6 +81,8 @@ func (n *Node) replace(l *link) (again, better bool) {
 	case old == nil || old.reason() != nil:
 	case old.instance != l.instance:
 		old.close(errBetter) // the peer has started anew
+	case old.moves < l.moves:
+		old.close(errBetter) // it was on connections that lead nowhere now
 	case old.stream.Relayed() != l.stream.Relayed():
 		l.session = old.session
 		if old.stream.Relayed() {

@@ -20,6 +20,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"peergate/conf"
@@ -56,6 +57,7 @@ type Node struct {
 	log       *slog.Logger
 	identity  p2p.Identity
 	instance  uint64
+	moves     atomic.Uint64 // how often this machine has changed its addresses
 	version   string
 	book      *book
 	host      *p2p.Host
@@ -109,7 +111,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
 		PortMapping: o.Conf.PortMapping && o.udp == nil, Reachability: o.Conf.Reachability, Relay: n.relaying(o.Conf),
-		Better: n.better, Changed: n.readdressed,
+		Better: n.better, Moved: n.moved, Changed: n.readdressed,
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},

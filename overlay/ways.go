@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,10 +15,14 @@ import (
 const (
 	// maxAddresses bounds the addresses of this gateway that others are told, as package swarm does.
 	maxAddresses = 16
+	// probeWithin is how long a peer may take to answer when this machine has other addresses.
+	probeWithin = 500 * time.Millisecond
 	// retireAfter is how long a push stream whose place another one has taken is left alone: what is under way on it still
 	// arrives.
 	retireAfter = 2 * time.Second
 )
+
+var errMoved = errors.New("this machine has changed its addresses, and the connection leads nowhere")
 
 // better opens a control stream to a peer that a relay has connected and that is now connected directly. One of the two
 // gateways does, the other one serves it.
@@ -86,5 +91,33 @@ func (n *Node) readdressed() {
 	}
 	for _, ch := range n.allChannels() {
 		ch.later(swarm.Moved{Addresses: addrs})
+	}
+}
+
+// moved finds out, when this machine has changed its addresses, which peers are still connected, and dials the others.
+func (n *Node) moved() {
+	n.moves.Add(1)
+	for _, l := range n.linked() {
+		n.start(func(ctx context.Context) { n.probe(ctx, l) })
+	}
+	n.readdressed()
+}
+
+// probe hangs up on a peer that does not answer at once.
+func (n *Node) probe(ctx context.Context, l *link) {
+	asked := time.Now()
+	l.send((&ping{stamp: uint64(asked.UnixNano())}).encode())
+	t := time.NewTimer(max(probeWithin, 3*time.Duration(l.rtt.Load())))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.done:
+		return
+	case <-ctx.Done():
+		return
+	}
+	if l.heard.Load() < asked.UnixNano() {
+		n.host.HangUp(l.peer)
+		l.close(errMoved)
 	}
 }

@@ -26,7 +26,7 @@ import (
 //	  Names   names   = 8;
 //	  Keys    keys    = 9;
 //	}
-//	message Hello   { uint64 instance = 1; string version = 2; }
+//	message Hello   { uint64 instance = 1; string version = 2; uint64 moves = 3; }
 //	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; bytes request = 8; }
 //	message Found   { uint64 number = 1; bytes descriptor = 2; bool member = 3; uint64 hops = 4; }
 //	message Missing { uint64 number = 1; uint64 cause = 2; string text = 3; }
@@ -61,6 +61,7 @@ var errMalformed = errors.New("malformed control message")
 type hello struct {
 	instance uint64 // differs each time a gateway starts
 	version  string
+	moves    uint64 // how often its machine has changed its addresses
 }
 
 // seek asks who can bring a channel. A gateway that cannot by itself asks its own peers.
@@ -154,7 +155,7 @@ func envelope(num protowire.Number, body []byte) []byte {
 }
 
 func (h *hello) encode() []byte {
-	return envelope(fieldHello, fields(nil).number(1, h.instance).text(2, h.version))
+	return envelope(fieldHello, fields(nil).number(1, h.instance).text(2, h.version).number(3, h.moves))
 }
 
 func (s *seek) encode() []byte {
@@ -225,6 +226,8 @@ func decodeHello(b []byte) (*hello, error) {
 			h.instance = n
 		case 2:
 			h.version = clip(string(v))
+		case 3:
+			h.moves = n
 		}
 	})
 	return h, err

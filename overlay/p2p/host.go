@@ -50,6 +50,8 @@ type Options struct {
 	Reachability string
 	// Better, when it is set, is told that there is now a direct connection to a peer beside a relayed one.
 	Better func(ID)
+	// Moved, when it is set, is told that this machine has lost an address, and has perhaps another one.
+	Moved func()
 	// Changed, when it is set, is told that Addrs or Reach may have changed.
 	Changed func()
 	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
@@ -134,6 +136,9 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	h.serving.Go(func() { h.observe(ctx) })
 	h.serving.Go(func() { h.upgrade(ctx) })
+	if h.o.UDP == nil {
+		h.serving.Go(func() { h.watchMoves(ctx) })
+	}
 	err = h.keepPlaces(ctx)
 	<-ctx.Done()
 	h.mu.Lock()
