@@ -42,6 +42,8 @@ const (
 	maxObservers = 4
 	// observeEvery is the time between questions to one peer: mappings change when a router starts anew.
 	observeEvery = time.Minute
+	// observeLook is the time between looks for peers that are to be asked.
+	observeLook = 250 * time.Millisecond
 	// observeAgain is the time until a peer that could not be asked is asked again.
 	observeAgain = 5 * time.Second
 	// observeWithin bounds a question with its connections back.
@@ -249,7 +251,7 @@ func (h *Host) ownAddresses() []netip.Addr {
 
 // observe keeps asking peers what this gateway looks like, until ctx ends.
 func (h *Host) observe(ctx context.Context) {
-	t := time.NewTicker(time.Second)
+	t := time.NewTicker(observeLook)
 	defer t.Stop()
 	for {
 		for _, p := range h.observers(time.Now()) {

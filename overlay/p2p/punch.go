@@ -32,7 +32,9 @@ const (
 	// punchWithin bounds agreeing and dialling: 20 packets of libp2p's go out in that time.
 	punchWithin = 4 * time.Second
 	// punchBlind is the same while one of the two does not know yet what it looks like from outside: they can only be neighbours.
-	punchBlind = time.Second
+	punchBlind = 500 * time.Millisecond
+	// maxBlind bounds how often that is tried at once again.
+	maxBlind = 8
 	// punchLook is the time between looks for peers that only a relay connects.
 	punchLook = 200 * time.Millisecond
 	// punchFirst is the wait after the first failure; it doubles, up to punchMax.
@@ -46,16 +48,24 @@ const (
 	maxMeeting = 4096
 )
 
+// errBlind means that an attempt was made before both knew what they look like from outside.
+var errBlind = errors.New("not both are known outside yet")
+
 // meeting is what both sides tell of themselves; then the one that began says go.
 type meeting struct {
 	Own  []string `json:"own,omitempty"`  // addresses of interfaces
 	Seen []string `json:"seen,omitempty"` // at which others see it
 	Go   bool     `json:"go,omitempty"`
+	// Serve tells who is told to go that it is the server of the connection, and not the client.
+	Serve bool `json:"serve,omitempty"`
 }
 
 // outside tells whether it has an address that others may reach from outside.
-func (m meeting) outside() bool {
-	return len(m.Seen) > 0 || slices.ContainsFunc(m.Own, func(s string) bool {
+func (m meeting) outside() bool { return len(m.Seen) > 0 || m.public() }
+
+// public tells whether one of its interfaces has a public address.
+func (m meeting) public() bool {
+	return slices.ContainsFunc(m.Own, func(s string) bool {
 		a, err := ma.NewMultiaddr(s)
 		return err == nil && manet.IsPublicAddr(a)
 	})
@@ -78,6 +88,7 @@ type punches struct {
 
 type attempt struct {
 	failures int
+	blind    int       // failures when one of the two did not know yet what it looks like from outside
 	next     time.Time // zero while one is under way
 }
 
@@ -125,14 +136,18 @@ func (h *Host) look(ctx context.Context, p peer.ID, relayed []network.Conn) {
 	if h.inner.ID() > p || again && (a.next.IsZero() || now.Before(a.next)) {
 		return // the other one begins, or it is not yet time
 	}
-	h.punches.tried[p] = attempt{failures: a.failures}
+	h.punches.tried[p] = attempt{failures: a.failures, blind: a.blind}
 	h.serving.Go(func() {
-		err := h.beginMeeting(ctx, p)
+		err := h.beginMeeting(ctx, p, a.failures)
 		h.log.Debug("hole punched", "peer", string(idOf(p)), "err", err)
 		h.punches.mu.Lock()
 		defer h.punches.mu.Unlock()
+		if errors.Is(err, errBlind) && a.blind < maxBlind {
+			h.punches.tried[p] = attempt{a.failures, a.blind + 1, time.Now()}
+			return
+		}
 		after := min(punchMax, punchFirst<<min(a.failures, 10))
-		h.punches.tried[p] = attempt{a.failures + 1, time.Now().Add(after)}
+		h.punches.tried[p] = attempt{a.failures + 1, a.blind, time.Now().Add(after)}
 	})
 }
 
@@ -147,8 +162,9 @@ func (h *Host) relayedTo(p peer.ID) []network.Conn {
 	return all
 }
 
-// beginMeeting agrees with a peer on a moment, and dials it then.
-func (h *Host) beginMeeting(ctx context.Context, p peer.ID) error {
+// beginMeeting agrees with a peer on a moment, and dials it then. Of two of which one has a public address the other one
+// has to be the client: what a symmetric NAT sends from is known to nobody. After a failure they change places.
+func (h *Host) beginMeeting(ctx context.Context, p peer.ID, failures int) error {
 	ctx, cancel := context.WithTimeout(ctx, punchWithin)
 	defer cancel()
 	s, err := h.inner.NewStream(network.WithAllowLimitedConn(network.WithNoDial(ctx, "punch"), "punch"), p, protocol.ID(punchProtocol))
@@ -168,7 +184,8 @@ func (h *Host) beginMeeting(ctx context.Context, p peer.ID) error {
 		return err
 	}
 	trip := time.Since(begun)
-	if err := w.Encode(meeting{Go: true}); err != nil {
+	client := (theirs.public() && !mine.public()) != (failures%2 == 1)
+	if err := w.Encode(meeting{Go: true, Serve: client}); err != nil {
 		return err
 	}
 	timer := time.NewTimer(trip / 2)
@@ -178,7 +195,7 @@ func (h *Host) beginMeeting(ctx context.Context, p peer.ID) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return h.meet(ctx, p, mine, theirs, false)
+	return h.meet(ctx, p, mine, theirs, client)
 }
 
 // answerMeeting agrees with a peer that has begun.
@@ -197,7 +214,7 @@ func (h *Host) answerMeeting(s network.Stream) {
 		err = r.Decode(&start)
 	}
 	if err == nil && start.Go {
-		err = h.meet(ctx, s.Conn().RemotePeer(), mine, theirs, true)
+		err = h.meet(ctx, s.Conn().RemotePeer(), mine, theirs, !start.Serve)
 	}
 	h.log.Debug("hole punched with", "peer", string(idOf(s.Conn().RemotePeer())), "err", err)
 }
@@ -229,13 +246,17 @@ func (h *Host) meet(ctx context.Context, p peer.ID, mine, theirs meeting, client
 	if sw, ok := h.inner.Network().(*swarm.Swarm); ok {
 		sw.Backoff().Clear(p)
 	}
-	if !mine.outside() || !theirs.outside() {
+	blind := !mine.outside() || !theirs.outside()
+	if blind {
 		var cancel func()
 		ctx, cancel = context.WithTimeout(ctx, punchBlind)
 		defer cancel()
 	}
 	ctx = network.WithForceDirectDial(network.WithSimultaneousConnect(ctx, client, "punch"), "punch")
 	if err := h.inner.Connect(ctx, peer.AddrInfo{ID: p}); err != nil {
+		if blind {
+			return fmt.Errorf("%w: %w", errBlind, dialError(idOf(p), err))
+		}
 		return dialError(idOf(p), err)
 	}
 	c := h.direct(p)
