@@ -3,7 +3,6 @@ package overlay
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,8 +44,8 @@ func TestAdopt(t *testing.T) { synctest.Test(t, testAdopt) }
 
 func testAdopt(t *testing.T) {
 	ch := &channel{outflows: make(map[p2p.ID]*outflow)}
-	var ended []string
-	stop := func(name string) func() { return func() { ended = append(ended, name) } }
+	stopped := make(chan string, 3) // as many streams as are opened here
+	stop := func(name string) func() { return func() { stopped <- name } }
 	var dropped []int
 	wait := ch.outflow("child")
 	for stripe := range 8 {
@@ -57,8 +56,8 @@ func testAdopt(t *testing.T) {
 		}})
 	}
 	first := ch.adopt("child", 0, 4, stop("first 0"))
-	if got := ch.adopt("child", 2, 4, stop("first 2")); got != first || len(ended) != 0 {
-		t.Errorf("another lane ends %q", ended)
+	if got := ch.adopt("child", 2, 4, stop("first 2")); got != first || len(stopped) > 0 {
+		t.Errorf("another lane ends %d streams", len(stopped))
 	}
 	for lane, c := range first.posts {
 		if len(c.queue) != 2 || c.queue[0].stripe != lane || c.queue[1].stripe != lane+4 {
@@ -66,21 +65,25 @@ func testAdopt(t *testing.T) {
 		}
 	}
 	second := ch.adopt("child", 0, 4, stop("second 0"))
-	if second == first || len(ended) > 0 || len(dropped) > 0 || len(second.posts[3].queue) != 2 {
-		t.Errorf("a new stream of the same lane: ended %q, dropped %v, holds %+v", ended, dropped, second.posts[3].queue)
+	if second == first || len(stopped) > 0 || len(dropped) > 0 || len(second.posts[3].queue) != 2 {
+		t.Errorf("a new stream of the same lane: ended %d, dropped %v, holds %+v", len(stopped), dropped, second.posts[3].queue)
 	}
-	time.Sleep(retireAfter)
+	for _, name := range []string{"first 0", "first 2"} {
+		if got := <-stopped; got != name {
+			t.Errorf("a moment later %s is ended, not %s", got, name)
+		}
+	}
 	synctest.Wait()
-	if !slices.Equal(ended, []string{"first 0", "first 2"}) || len(dropped) > 0 {
-		t.Errorf("a moment later: ended %q, dropped %v", ended, dropped)
+	if len(dropped) > 0 {
+		t.Errorf("a moment later dropped %v", dropped)
 	}
 	ch.broken(first) // must not touch the second
 	if ch.outflow("child") != second {
 		t.Error("the end of an old stream takes the new one away")
 	}
 	ch.shut("child")
-	if len(ch.outflows) != 0 || !slices.Contains(ended, "second 0") {
-		t.Errorf("after shut: ended %q", ended)
+	if got := <-stopped; len(ch.outflows) != 0 || got != "second 0" {
+		t.Errorf("after shut: ended %q, left %d", got, len(ch.outflows))
 	}
 }
 
