@@ -239,19 +239,26 @@ func silentTrack(t *testing.T, s *site) {
 }
 
 func neverSpoke(t *testing.T, s *site) {
-	c := lab.DialRaw(t, s.open.HostPort())
-	tracks := interleaved(t, c, s.open.URL("quiet"))
-	began := time.Now()
-	infos := parseInfo(t, c.Want(200, "PLAY", s.open.URL("quiet")))
-	if d := time.Since(began); d > 4*time.Second { // 2 s and what a busy machine adds
-		t.Errorf("PLAY is answered after %v", d)
+	answered := func() bool {
+		c := lab.DialRaw(t, s.open.HostPort())
+		defer c.Close()
+		tracks := interleaved(t, c, s.open.URL("quiet"))
+		began := time.Now()
+		infos := parseInfo(t, c.Want(200, "PLAY", s.open.URL("quiet")))
+		if d := time.Since(began); d > 4*time.Second { // 2 s and what a busy machine adds
+			t.Errorf("PLAY is answered after %v", d)
+		}
+		if f := c.Next().Frame; f == nil || f.Channel > 1 {
+			t.Errorf("after PLAY comes %+v, want a packet of the pictures", f)
+		}
+		if len(infos) == 0 || infos[0].url != tracks[0] || infos[0].seq < 0 {
+			t.Logf("RTP-Info is %+v", infos)
+			return false
+		}
+		return true
 	}
-	if len(infos) == 0 || infos[0].url != tracks[0] || infos[0].seq < 0 {
-		t.Errorf("RTP-Info is %+v, want the track that speaks", infos)
-	}
-	if f := c.Next().Frame; f == nil || f.Channel > 1 {
-		t.Errorf("after PLAY comes %+v, want a packet of the pictures", f)
-	}
+	// On a busy machine the source itself may say nothing for 2 s: then nothing can be told of its pictures either.
+	lab.Eventually(t, lab.Patience, "RTP-Info tells of the track that speaks", answered)
 }
 
 func keyFirst(t *testing.T, s *site) {

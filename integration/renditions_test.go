@@ -20,7 +20,7 @@ import (
 // renditions are profiles of the tests, as lines of gateway.yml.
 const renditions = `transcode:
   idle_after: 2s
-  silent_after: 4s
+  silent_after: 10s
   profiles:
     180p: {video: {codec: h264, height: 180, bitrate: 400k, gop: 400ms}, audio: {codec: aac, bitrate: 64k}}
     120p: {video: {codec: h264, height: 120, bitrate: 200k, gop: 400ms}}
