@@ -21,8 +21,6 @@ func (s *Swarm) arrived(ev Arrived) {
 	live := false
 	if p != nil && !ev.Repair && st.parent == p {
 		live = s.flowed(st, p, ev.Seq)
-	} else if !ev.Repair && ev.Seq < st.live {
-		st.old = s.now // from the parent before
 	}
 	c := s.win.at(ev.Seq)
 	if c != nil && c.held {
@@ -67,9 +65,6 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 		st.every += (d - st.every) / 8
 	}
 	st.last, st.dead = s.now, false
-	if !live {
-		st.old = s.now
-	}
 	st.top = max(st.top, seq+1)
 	st.behind = time.Time{}
 	if s.win.end() > st.top+uint64(s.k) {
@@ -118,9 +113,6 @@ func (s *Swarm) produced(ev Produced) {
 func (s *Swarm) hold(seq uint64, c chunkState) {
 	s.stats.Received++
 	end := s.win.end()
-	if st := &s.stripes[seq%uint64(s.k)]; s.win.held == 0 && st.parent != nil {
-		s.win.grow(min(seq, st.from)) // older ones come later
-	}
 	s.win.hold(seq, c)
 	s.do(Keep{s.epoch, seq})
 	s.forward(seq, s.win.at(seq))

@@ -10,25 +10,23 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 	}
 	p.asked |= mask
 	s.number++
-	tries, complains := 0, false
+	tries := 0
 	patience := p.distance() + 4*p.rtt.dev + attachAnswer
 	if p.depth < 0 {
 		patience += attachHold
 	}
-	bridged := s.flows(mask)
 	for i := range s.stripes {
 		if mask&(1<<i) != 0 {
 			st := &s.stripes[i]
-			st.heir, st.number, st.answer, st.bridged = p, s.number, s.now.Add(patience), bridged
+			st.heir, st.number, st.answer = p, s.number, s.now.Add(patience)
 			tries = max(tries, st.tries)
-			complains = complains || s.begun && !st.wanted.IsZero()
 		}
 	}
 	s.at(s.now.Add(patience))
-	if p.id == s.cfg.Owner && complains {
-		tries = max(tries, swapAfter) // it is the last resort
+	if p.id == s.cfg.Owner && s.begun {
+		tries = max(tries, swapAfter) // it is the last resort: a complaint
 	}
-	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Number: s.number, Self: s.self(p), Live: bridged}
+	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Number: s.number, Self: s.self(p)}
 	if s.begun {
 		m.Have = s.win.have(s.next)
 	} else {
@@ -61,7 +59,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			st.heir.asked &^= bit
 			s.detach(st.heir, bit)
 		}
-		st.heir, st.tries, st.parent, st.since, st.last, st.old = nil, 0, p, s.now, s.now, s.now
+		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
 		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
 		st.from = min(m.From, m.Head)
 		st.seen, st.got, st.judged = 0, 0, s.now
@@ -71,16 +69,9 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 		if old != nil && old != p {
 			s.stats.Switches++
 			old.up &^= bit
-			if st.bridged && old.link == linked {
-				s.drainFrom(old, bit, m.Head)
-			} else {
-				s.detach(old, bit)
-			}
+			s.detach(old, bit)
 		}
 		s.rerouted(i)
-		if old != nil && old != p && s.homes()&bit != 0 && old.link == linked && old.id != s.cfg.Owner {
-			s.greet(old, false) // it may have to become our child, and shall know that it can
-		}
 		if s.onPath(i, s.hop) {
 			s.detach(p, bit)
 			s.orphan(i)
@@ -158,36 +149,8 @@ func (s *Swarm) detach(p *peer, mask uint64) {
 	s.settle(p)
 }
 
-// drainFrom takes from a parent that is replaced what the new one does not send: what is below head.
-func (s *Swarm) drainFrom(p *peer, bit, head uint64) {
-	p.drains = s.now.Add(drainFor)
-	s.send(p, Detach{Stripes: bit, Below: max(1, head)})
-}
-
-// flows tells whether the parents of stripes bring them, so that another need not send what was before.
-func (s *Swarm) flows(mask uint64) bool {
-	for i := range s.stripes {
-		st := &s.stripes[i]
-		if mask&(1<<i) == 0 {
-			continue
-		}
-		if !s.begun || st.parent == nil || st.top == 0 || st.dead || s.now.Sub(st.last) > max(silence, st.every*3/2) ||
-			!st.ends.IsZero() && st.ends.Sub(s.now) < leastEnd {
-			return false
-		}
-	}
-	return true
-}
-
-// leastEnd is how much longer a parent that stops must serve to be of use while another takes over.
-const leastEnd = 300 * time.Millisecond
-
 // settle closes the push stream of a peer that is no parent and not asked.
 func (s *Swarm) settle(p *peer) {
-	if p.open && p.up|p.asked == 0 && s.now.Before(p.drains) {
-		s.at(p.drains)
-		return
-	}
 	if p.open && p.up|p.asked == 0 {
 		p.open, p.unacked = false, 0
 		if p.link == linked {
@@ -204,7 +167,6 @@ func (s *Swarm) orphan(i int) {
 	}
 	st.parent.up &^= 1 << i
 	p := st.parent
-	st.stays /= 2 // what comes next was not chosen for long
 	st.parent, st.ends, st.behind, st.dead = nil, time.Time{}, time.Time{}, false
 	s.rerouted(i)
 	s.settle(p)
@@ -249,11 +211,7 @@ func (s *Swarm) detached(p *peer, m *Detach) {
 		s.recommended(m.Members, m.Stripes)
 	}
 	s.hints(m.Members)
-	if m.Below > 0 && m.Stripes&p.down != 0 {
-		s.closes(p, m.Stripes&p.down, m.Below)
-	} else {
-		s.dismiss(p, m.Stripes&p.down)
-	}
+	s.dismiss(p, m.Stripes&p.down)
 	s.stopping(p, m.Stripes&p.up, time.Duration(m.After)*time.Millisecond)
 	s.refuse(p, m.Stripes, 2*refusedFor)
 }

@@ -9,8 +9,7 @@ import (
 // child is a peer's role towards us as the one who is pushed to.
 type child struct {
 	down     uint64   // mask of the stripes pushed to it
-	backlog  []uint64 // chunks still to be pushed for it to catch up, in order
-	ordered  bool     // newer chunks wait behind the backlog
+	backlog  []uint64 // chunks still to be pushed for it to catch up, in order; newer ones wait behind them
 	paced    tokens
 	flight   []flying  // pushed and not acknowledged, oldest first
 	full     time.Time // since when its queue is too long; zero: it is not
@@ -22,8 +21,6 @@ type child struct {
 	waits    time.Duration // how much longer the last one took
 	passedAt time.Time     // when that was acknowledged
 	moveBy   time.Time
-	closing  uint64 // mask of the stripes that it has from another, from the chunk stopAt on
-	stopAt   uint64
 	held     *Attach // asked for before there was a parent here
 	heldBy   time.Time
 }
@@ -69,7 +66,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			continue
 		}
 		why := s.room(p, i, m)
-		if why == RefusedFull && (m.Resume || m.Tries > 0) && s.displace(p, i, spare, m) {
+		if why == RefusedFull && s.displace(p, i, spare, m) {
 			why = 0
 			spare--
 		}
@@ -87,22 +84,18 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			s.line(p)
 		}
 		p.moving &^= bit
-		p.closing &^= bit
 		p.down |= bit
 		s.filling = nil
 		granted |= bit
 	}
 	if granted != 0 {
 		s.line(p)
-		from, ordered := s.first(p, m)
-		p.ordered = ordered && (p.ordered || granted == p.down)
+		from := s.first(p, m)
 		s.send(p, Attached{
 			Epoch: s.epoch, Number: m.Number, Stripes: granted, Head: s.win.end(), From: from, Paths: s.ways(s.all()),
 		})
 		p.hello.version = s.paths
-		if !m.Live {
-			s.catchUp(p, granted, m, from)
-		}
+		s.catchUp(p, granted, m, from)
 		s.idle = time.Time{}
 	}
 	for why := RefusedUnknown; why <= RefusedCapacity; why++ {
@@ -150,11 +143,13 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	return RefusedFull
 }
 
-// line puts a child in the order in which chunks go out: those first that can pass them on to most.
+// line puts a child in the order in which chunks go out: those that contribute first.
 func (s *Swarm) line(p *peer) {
 	s.unline(p)
-	i := 0
-	for ; i < len(s.kids) && s.kids[i].slots >= p.slots; i++ {
+	i := len(s.kids)
+	if p.slots > 0 {
+		for i = 0; i < len(s.kids) && s.kids[i].slots > 0; i++ {
+		}
 	}
 	s.kids = append(s.kids, nil)
 	copy(s.kids[i+1:], s.kids[i:])
@@ -195,37 +190,26 @@ func (s *Swarm) dismiss(p *peer, mask uint64) {
 }
 
 // first returns where a child begins: where it was, else with the last key chunk. Where the upload does not carry much
-// more than the channel a newcomer begins with the next key chunk, or, when that is far, is sent all in order and lags.
-func (s *Swarm) first(p *peer, m *Attach) (from uint64, ordered bool) {
-	if m.Live {
-		return s.win.end(), false
-	}
-	thin := s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down))
+// more than the channel it would lag for long; it begins with the next key chunk if that is nearer.
+func (s *Swarm) first(p *peer, m *Attach) uint64 {
 	if m.Resume && m.Have.Base >= s.win.low && m.Have.Base <= s.win.end() {
-		return m.Have.Base, thin && s.size < fewMembers // of many, others have what is missing
+		return m.Have.Base
 	}
 	key, ok := s.win.lastKey()
 	if !ok {
-		return s.win.end(), false
+		return s.win.end()
 	}
-	if m.Resume || !thin {
-		return key, thin && s.size < fewMembers
-	}
-	if before, ok := s.win.keyBefore(key); ok {
+	if before, ok := s.win.keyBefore(key); ok && !m.Resume && s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down)) {
 		group, age := s.win.at(key).wall.Sub(s.win.at(before).wall), s.now.Sub(s.win.at(key).arrived)
-		if age < group && group-age < nextKeySoon {
-			return s.win.end(), false
+		if age > group/2 && age < group {
+			return s.win.end()
 		}
 	}
-	return key, true
+	return key
 }
 
-const (
-	// thinPace is how many times its rate a newcomer must be sent for it to catch up soon.
-	thinPace = 1.5
-	// nextKeySoon is for how long the next key chunk is waited for.
-	nextKeySoon = 1500 * time.Millisecond
-)
+// thinPace is how many times its rate a newcomer must be sent for it to catch up soon.
+const thinPace = 1.5
 
 // catchUp queues what a new child lacks of its stripes.
 func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
@@ -275,10 +259,6 @@ func (s *Swarm) stripeRate() float64 { return float64(max(s.slotRate(), 64_000))
 // drain pushes of a child's backlog what its pace allows.
 func (s *Swarm) drain(p *peer) {
 	perSecond := s.pace(p)
-	if !p.ordered { // what is new goes out beside
-		own := s.stripeRate() * float64(bits.OnesCount64(p.down))
-		perSecond = max(perSecond-own, own/4)
-	}
 	for len(p.backlog) > 0 {
 		q := p.backlog[0]
 		c := s.win.at(q)
@@ -293,23 +273,16 @@ func (s *Swarm) drain(p *peer) {
 		p.backlog = p.backlog[1:]
 		s.push(p, q, c)
 	}
-	p.backlog, p.ordered = nil, false
+	p.backlog = nil
 }
 
-// forward pushes a chunk that has come to the children of its stripe, those first that forward it: others wait for them.
+// forward pushes a chunk that has come to the children of its stripe.
 func (s *Swarm) forward(seq uint64, c *chunkState) {
-	bit := uint64(1) << (seq % uint64(s.k))
-	s.forwardTo(seq, c, func(p *peer) bool { return p.contributes(bit) })
-	s.forwardTo(seq, c, func(p *peer) bool { return !p.contributes(bit) })
-}
-
-// forwardTo pushes a chunk to some of the children of its stripe.
-func (s *Swarm) forwardTo(seq uint64, c *chunkState, some func(*peer) bool) {
 	bit := uint64(1) << (seq % uint64(s.k))
 	for _, p := range s.kids {
 		switch {
-		case p.down&bit == 0 || !some(p) || p.have.holds(seq) || p.closing&bit != 0 && seq >= p.stopAt || (p.moving&^p.closing&bit != 0 || s.doubtful(p)) && s.tight():
-		case p.ordered && len(p.backlog) > 0:
+		case p.down&bit == 0 || p.have.holds(seq) || p.moving&bit != 0 && s.tight():
+		case len(p.backlog) > 0:
 			p.backlog = append(p.backlog, seq)
 			s.drain(p)
 		default:
@@ -443,7 +416,7 @@ func (s *Swarm) children() {
 		if p.moving != 0 {
 			if s.at(p.moveBy); !s.now.Before(p.moveBy) {
 				left := p.moving & p.down
-				p.moving, p.closing, s.filling = 0, 0, nil
+				p.moving, s.filling = 0, nil
 				if s.dismiss(p, left); p.down == 0 {
 					i--
 				}
@@ -507,19 +480,6 @@ func (s *Swarm) expendable(p *peer) int {
 		}
 	}
 	return best
-}
-
-// closes lets a child go that has stripes from another, once it has got what it will not get from that one.
-func (s *Swarm) closes(p *peer, mask, below uint64) {
-	if mask&^p.moving != 0 && p.moving == 0 {
-		p.stopAt = 0
-	}
-	p.moving |= mask
-	p.closing |= mask
-	p.stopAt = max(p.stopAt, below)
-	p.moveBy = s.now.Add(closeNotice)
-	s.filling = nil
-	s.at(p.moveBy)
 }
 
 // shed tells a child to find other parents for stripes.

@@ -34,7 +34,7 @@ func TestQueueToAChild(t *testing.T) {
 				r.say("kid", Ack{Epoch: 1, Seqs: []uint64{q - 10}, Last: q - 10, Stamp: uint64(came.UnixMicro())})
 			}
 			d, shed := sent[Detach](r.take())["kid"]
-			if shed != c.shed || shed && (d.Stripes != 2 || d.After != int(shedNotice/time.Millisecond)) {
+			if shed != c.shed || shed && (d.Stripes != 2 || d.After != 500) {
 				t.Errorf("Detach = %+v, %v, want one stripe shed: %v", d, shed, c.shed)
 			}
 			if st := r.s.Stats(); st.Dropped > 0 != c.shed {

@@ -26,7 +26,7 @@ func (s *Swarm) fails(st *stripe) bool {
 	if s.now.Sub(st.judged) < settleAfter || st.seen < judgeChunks {
 		return false
 	}
-	bad := float64(st.got+judgeSlack) < delivers*float64(st.seen)
+	bad := float64(st.got) < delivers*float64(st.seen)
 	st.seen, st.got, st.judged = 0, 0, s.now
 	return bad
 }
@@ -34,7 +34,6 @@ func (s *Swarm) fails(st *stripe) bool {
 // A parent is judged by so many chunks at least, and shall bring this part of them.
 const (
 	judgeChunks = 20
-	judgeSlack  = 2 // that are on their way
 	delivers    = 0.98
 )
 
@@ -61,15 +60,12 @@ func (s *Swarm) better(i int) *peer {
 	if p := s.fromSite(i); p != nil {
 		return p
 	}
-	if p := s.appointed(i); p != nil {
-		return p
-	}
 	if s.now.Before(s.optimizeAt) {
 		s.at(s.optimizeAt)
 		return nil
 	}
-	if at := st.since.Add(max(st.stays, leastStay)); s.now.Before(at) {
-		s.at(at)
+	if s.now.Sub(st.since) < settleAfter {
+		s.at(st.since.Add(settleAfter))
 		return nil
 	}
 	p := s.choose(i, st.parent)
@@ -81,26 +77,10 @@ func (s *Swarm) better(i int) *peer {
 		return p
 	}
 	now, then := s.cost(st.parent, i), s.cost(p, i)
-	climbs := s.homes()&(1<<i) != 0 && len(p.routes[i].hops) < len(st.parent.routes[i].hops)
-	if then > now || !climbs && (float64(then) > (1-better)*float64(now) || now-then < leastGain) {
+	if float64(then) > (1-better)*float64(now) || now-then < leastGain {
 		return nil
 	}
 	s.optimizeAt = s.now.Add(optimizeEvery + time.Duration(s.rng.Int64N(int64(optimizeEvery))))
-	longer := time.Duration(2)
-	st.stays = max(st.stays, leastStay)
-	if climbs { // whoever climbs is to get near the top soon
-		st.stays, longer = st.stays/2, 3
-	}
-	st.stays = min(longer*st.stays, longestStay)
-	return p
-}
-
-// appointed returns the owner when it has a place for this contributor, on which many depend.
-func (s *Swarm) appointed(i int) *peer {
-	p := s.peers[s.cfg.Owner]
-	if p == nil || p == s.stripes[i].parent || s.stripes[i].parent.local || s.homes()&(1<<i) == 0 || s.size < smallSwarm || !s.eligible(p, i) {
-		return nil
-	}
 	return p
 }
 
@@ -116,8 +96,8 @@ func (s *Swarm) silent(i int) bool {
 		}
 	}
 	limit := s.patience(p, silentIntervals*st.every)
-	if p.depth != 0 && s.now.Sub(p.heard) < limit {
-		limit += upstreamGrace // it lives, so that what is silent is above it, where another parent is being found
+	if r := &p.routes[i]; p.depth != 0 && !r.rooted {
+		limit += orphanGrace
 	}
 	if !st.behind.IsZero() {
 		at := later(st.behind, st.last, st.since).Add(limit)
@@ -230,12 +210,7 @@ func (s *Swarm) alone() bool {
 // cost is what a stripe through the peer would cost, in delay.
 func (s *Swarm) cost(p *peer, i int) time.Duration {
 	r := &p.routes[i]
-	c := r.delay + p.distance()/2 + p.queue(s.now) + hopCost*time.Duration(len(r.hops)+1) + s.turn(p, i)
-	switch {
-	case s.begun:
-	case p.serves&(1<<i) == 0:
-		c += newcomerLast // somebody would have to move
-	}
+	c := r.delay + p.distance()/2 + p.queue(s.now) + hopCost*time.Duration(len(r.hops)+1)
 	switch {
 	case p.depth < 0:
 		c += time.Minute
@@ -246,15 +221,6 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 		return c / 1000 // whatever its delay
 	}
 	return c + spread*time.Duration(bits.OnesCount64((p.up|p.asked|p.fresh)&^(1<<i)))
-}
-
-// turn returns how long a chunk waits on the average until it is its receiver's turn. A full line sends each chunk
-// all through the interval between two of its stripe, or as many times faster as the line has such stripes.
-func (s *Swarm) turn(p *peer, i int) time.Duration {
-	if p.depth == 0 || p.local {
-		return 0
-	}
-	return time.Duration(usable / 2 * float64(s.stripes[i].every) / float64(max(1, bits.OnesCount64(p.home))))
 }
 
 // siteFirst tells whether the peer is at the same site and, of the two of us, the one through which it fetches. The

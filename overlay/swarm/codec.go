@@ -164,7 +164,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.uint(5, m.Number)
 		})
 	case Detach:
-		e.message(kindDetach, func(e *encoder) { e.uint(1, m.Stripes); e.int(2, m.After); e.members(3, m.Members); e.uint(4, m.Below) })
+		e.message(kindDetach, func(e *encoder) { e.uint(1, m.Stripes); e.int(2, m.After); e.members(3, m.Members) })
 	case Leave:
 		e.message(kindLeave, func(e *encoder) { e.int(1, m.After); e.members(2, m.Backups) })
 	case Heartbeat:
@@ -209,7 +209,6 @@ func (e *encoder) attach(m *Attach) {
 	e.have(5, &m.Have)
 	e.member(6, &m.Self)
 	e.uint(7, m.Number)
-	e.bool(8, m.Live)
 }
 
 func (e *encoder) heartbeat(m *Heartbeat) {

@@ -31,11 +31,10 @@ func messages() []Message {
 		Members{Self: testMember, Members: []Member{testMember, {ID: "b"}}, Size: 1000, Givers: 700},
 		Describe{Epoch: 7},
 		Description{Descriptor: []byte("signed")},
-		Attach{Epoch: 1 << 40, Stripes: 1 << 63, Resume: true, Tries: 2, Number: 9, Have: testHave, Self: testMember, Live: true},
+		Attach{Epoch: 1 << 40, Stripes: 1 << 63, Resume: true, Tries: 2, Number: 9, Have: testHave, Self: testMember},
 		Attached{Epoch: 3, Number: 9, Stripes: 7, Head: 4711, From: 4700, Paths: testPaths},
 		Refused{Reason: RefusedFull, Number: 9, Stripes: 8, Retry: 1500, Members: []Member{testMember}},
 		Detach{Stripes: 3, After: 500, Members: []Member{testMember}},
-		Detach{Stripes: 3, Below: 4711},
 		Leave{After: 500, Backups: []Member{testMember}},
 		Heartbeat{
 			Epoch: 3, Ask: true, Stamp: 1, Echo: 2, Slots: 3, Spare: 4, Stripes: 5, Leaves: 6, Home: 7, Paths: testPaths, Have: testHave,

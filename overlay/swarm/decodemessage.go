@@ -51,8 +51,6 @@ func (d *decoder) attach(b []byte) (m Attach) {
 			m.Self = d.member(f.b)
 		case 7:
 			m.Number = f.n
-		case 8:
-			m.Live = f.n != 0
 		}
 	})
 	d.self(&m.Self)
@@ -106,8 +104,6 @@ func (d *decoder) detach(b []byte) (m Detach) {
 			m.After = d.int(f)
 		case 3:
 			m.Members = d.members(m.Members, f.b)
-		case 4:
-			m.Below = f.n
 		}
 	})
 	return m

@@ -67,13 +67,13 @@ func (s *script) message(epoch, near uint64) Message {
 	case 1:
 		return Members{Self: s.member(), Members: []Member{s.member(), s.member()}, Size: s.n(100), Givers: s.n(100)}
 	case 2:
-		return Attach{Epoch: epoch, Stripes: mask, Resume: s.n(2) == 0, Tries: s.n(5), Have: s.have(near), Self: s.member(), Live: s.n(3) == 0}
+		return Attach{Epoch: epoch, Stripes: mask, Resume: s.n(2) == 0, Tries: s.n(5), Have: s.have(near), Self: s.member()}
 	case 3:
 		return Attached{Epoch: epoch, Stripes: mask, Head: s.seq(near), Paths: s.paths()}
 	case 4:
 		return Refused{Reason: Reason(s.n(8)), Stripes: mask, Retry: s.n(256), Members: []Member{s.member()}}
 	case 5:
-		return Detach{Stripes: mask, After: s.n(256), Members: []Member{s.member()}, Below: uint64(s.n(2)) * near}
+		return Detach{Stripes: mask, After: s.n(256), Members: []Member{s.member()}}
 	case 6:
 		return Leave{After: s.n(256)}
 	case 7:

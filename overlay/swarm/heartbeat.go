@@ -61,7 +61,7 @@ func (s *Swarm) near(p *peer) bool {
 // heartbeats sends those that are due.
 func (s *Swarm) heartbeats() {
 	for _, p := range s.linked {
-		if p.down != 0 && p.down&s.unknown(p) != 0 || s.news(p) {
+		if p.down&s.unknown(p) != 0 || s.news(p) {
 			p.hello.next = time.Time{}
 		}
 		if s.now.Before(p.hello.next) {
@@ -218,9 +218,6 @@ func (s *Swarm) unknown(p *peer) (mask uint64) {
 		if p.hello.version == 0 {
 			return s.all()
 		}
-		return 0
-	}
-	if p.hello.version == s.paths {
 		return 0
 	}
 	for i := range s.stripes {

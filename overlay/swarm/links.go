@@ -323,7 +323,6 @@ func (s *Swarm) findAsked(p *peer, m *Find) {
 // membersTold takes in the answer to Find.
 func (s *Swarm) membersTold(p *peer, m *Members) {
 	s.learn(&m.Self, true)
-	s.climb(p, m)
 	s.hints(m.Members)
 	if m.Size > s.size {
 		s.size, s.givers = m.Size, m.Givers

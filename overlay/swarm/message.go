@@ -86,7 +86,6 @@ type Attach struct {
 	Number  uint64 // comes back in the answer
 	Have    Have
 	Self    Member
-	Live    bool // send only what is new: the present parent brings the rest, see Detach.Below
 }
 
 // Attached accepts a child.
@@ -146,7 +145,6 @@ type Detach struct {
 	Stripes uint64
 	After   int // milliseconds; 0: at once
 	Members []Member
-	Below   uint64 // from a child: push what is below this sequence number still; 0: nothing
 }
 
 // Leave tells children and neighbours that the sender is about to go, and whom they may turn to.

@@ -11,7 +11,6 @@ type parent struct {
 	lastSeq uint64 // that came
 	silent  bool   // it did not answer a Want, and has said nothing since
 	lastAt  time.Time
-	drains  time.Time // until then it is heard although it is no parent any more
 }
 
 // stripe is how one stripe comes here.
@@ -23,7 +22,6 @@ type stripe struct {
 	top    uint64        // after the highest one that came from the parent
 	from   uint64        // the first one that the parent sent
 	live   uint64        // what is below was sent to catch up
-	old    time.Time     // when such a chunk came last
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
 	wanted time.Time     // since when a parent is looked for; zero: it is not
 	dead   bool          // the parent has stopped bringing it, and another is looked for
@@ -31,16 +29,14 @@ type stripe struct {
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 
-	heir    *peer     // was asked to become the parent
-	bridged bool      // the heir was asked for what is new alone
-	number  uint64    // of that Attach
-	answer  time.Time // by when
-	again   time.Time // the silent parent was asked anew
-	tries   int       // refusals in a row
-	seen    int       // chunks of the stripe that were due since judged
-	got     int       // of them, those the parent brought
-	judged  time.Time
-	stays   time.Duration // with a parent before a better one is looked for
+	heir   *peer     // was asked to become the parent
+	number uint64    // of that Attach
+	answer time.Time // by when
+	again  time.Time // the silent parent was asked anew
+	tries  int       // refusals in a row
+	seen   int       // chunks of the stripe that were due since judged
+	got    int       // of them, those the parent brought
+	judged time.Time
 }
 
 // lacks returns the mask of stripes without a parent.

@@ -40,25 +40,23 @@ type peer struct {
 	banned   time.Time // not dealt with before
 
 	// What it has told of itself.
-	told        bool
-	epoch       uint64
-	slots       int
-	spare       int
-	serves      uint64    // it has room for us
-	leaves      uint64    // a contributor may take a leaf's place
-	home        uint64    // it forwards
-	urgent      bool      // to be dialled first: somebody who moves us there said so
-	askAgain    time.Time // for members
-	deposedAt   time.Time // the owner took a stripe from it
-	appointedAt time.Time // the owner told it that there is a place
-	ladderAt    time.Time // our parent is not named to it before
-	depth       int       // -1: has no parent
-	routes      []route
-	have        Have
-	heard       time.Time
-	interval    time.Duration // between its chunks, smoothed
-	leaving     bool
-	far         int // round trip in ms from the one who told of it
+	told      bool
+	epoch     uint64
+	slots     int
+	spare     int
+	serves    uint64    // it has room for us
+	leaves    uint64    // a contributor may take a leaf's place
+	home      uint64    // it forwards
+	urgent    bool      // to be dialled first: somebody who moves us there said so
+	askAgain  time.Time // for members
+	deposedAt time.Time // the owner took a stripe from it
+	depth     int       // -1: has no parent
+	routes    []route
+	have      Have
+	heard     time.Time
+	interval  time.Duration // between its chunks, smoothed
+	leaving   bool
+	far       int // round trip in ms from the one who told of it
 
 	rtt     estimate
 	refused uint64    // mask of stripes that it has refused lately

@@ -70,7 +70,7 @@ func (s *Swarm) gap() bool {
 	if !ok {
 		return false
 	}
-	if key, ok := s.win.lastKey(); ok && !s.caught && key > s.next && s.next < s.stripes[s.next%uint64(s.k)].from && !s.cfg.Steady {
+	if key, ok := s.win.lastKey(); ok && !s.caught && key > s.next && !s.cfg.Steady {
 		s.skip(key) // a parent that is ahead of others begins with a later key chunk
 		return true
 	}
@@ -114,7 +114,7 @@ func (s *Swarm) deadline(after uint64) time.Time {
 	case s.cfg.Steady:
 		return s.steadyAt(c)
 	case !s.caught && s.next < st.live && st.parent != nil && s.now.Sub(st.since) < catchUpFor:
-		return st.old.Add(maxDelay) // its parent is sending what we need to begin
+		return later(st.last, st.since).Add(maxDelay) // its parent is sending what we need to begin
 	case s.hist.n >= measureChunks:
 		at = c.wall.Add(s.hist.quantile(0.5) + s.delay())
 	}
@@ -161,12 +161,6 @@ func (s *Swarm) catching() {
 		st := &s.stripes[i]
 		if st.parent == nil || st.top+uint64(s.k) < st.live {
 			return
-		}
-		first := max(s.next, st.from)
-		for q := first + (uint64(i)+uint64(s.k)-first%uint64(s.k))%uint64(s.k); q < min(st.live, s.win.end()); q += uint64(s.k) {
-			if !s.win.holds(q) {
-				return
-			}
 		}
 	}
 	s.caught = true

@@ -73,13 +73,11 @@ func (s *Swarm) missingAt(q uint64, next *chunkState) time.Time {
 	st := &s.stripes[q%uint64(s.k)]
 	silent := st.parent == nil || !st.behind.IsZero() && s.now.Sub(later(st.behind, st.last, st.since)) > max(silence, silentIntervals*st.every)
 	switch {
-	case q < st.live && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
-		return st.old.Add(max(silence, st.every))
 	case st.top > q: // its parent has gone on: streams keep the order
 		return s.now
 	case st.parent != nil && st.parent.id == s.cfg.Owner && st.parent.lastSeq > q && q >= st.live: // the owner had it
 		return s.now
-	case st.top < st.live && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
+	case (q < st.live || st.top < st.live) && !silent && s.now.Sub(st.since) < catchUpFor: // being caught up
 		return later(st.last, st.since).Add(max(silence, silentIntervals*st.every))
 	case next == nil:
 		return s.now.Add(longestSleep)

@@ -205,7 +205,7 @@ func (s *Swarm) relieve() {
 	if s.size < smallSwarm || s.short() {
 		return
 	}
-	if s.busy() {
+	if s.now.Sub(s.moved) < rootsApart {
 		return
 	}
 	var victim *peer

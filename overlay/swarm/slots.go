@@ -137,7 +137,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) {
 			room |= bit
 		}
-		if s.leaf(i) != nil && s.homes()&bit != 0 && s.invites(p) {
+		if s.leaf(i) != nil && s.homes()&bit != 0 {
 			leaves |= bit
 		}
 	}
@@ -234,7 +234,7 @@ func (s *Swarm) leaf(i int) *peer {
 // displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
 func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 	bit := uint64(1) << i
-	if s.owner() && s.size >= fewMembers && (!m.Resume || s.busy()) {
+	if s.owner() && s.size >= fewMembers && (!m.Resume || s.now.Sub(s.moved) < rootsApart) {
 		return false // whoever begins anew is sent a group of pictures, which the owner of many has no upload for
 	}
 	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
@@ -306,7 +306,7 @@ func (s *Swarm) depose(p *peer, i int) bool {
 		cs = append(cs, complaint{p, s.now})
 	}
 	s.complaints[i] = cs
-	if len(cs) < complaints || !p.contributes(1<<i) || s.deposed(p) || s.busy() {
+	if len(cs) < complaints || !p.contributes(1<<i) || s.deposed(p) || s.now.Sub(s.moved) < rootsApart {
 		return false
 	}
 	for _, q := range s.kids {
@@ -324,13 +324,8 @@ func (s *Swarm) deposed(p *peer) bool {
 	return !p.deposedAt.IsZero() && s.now.Sub(p.deposedAt) < deposedFor
 }
 
-// busy tells whether the owner's line has no time now for another child, who is sent what it lacks.
-func (s *Swarm) busy() bool {
-	return s.now.Sub(s.moved) < rootsApart || s.moves() > 1 || s.pressure() > pressed
-}
-
-// rootsApart is the least time between changes of the owner's children.
-const rootsApart = 250 * time.Millisecond
+// rootsApart is the least time between changes of the owner's children, each of whom is sent what it lacks.
+const rootsApart = time.Second
 
 // adopted tells leaves which contributor has their slots now.
 func (s *Swarm) adopted() {
@@ -364,17 +359,7 @@ func (s *Swarm) pressure() time.Duration {
 	return q
 }
 
-// tight tells whether the upload does not carry the children that count as gone, because they are being moved away or may
-// be dead, beside the others.
+// tight tells whether the upload does not carry the slots that are being moved away beside the others.
 func (s *Swarm) tight() bool {
-	if s.upload >= Unlimited {
-		return false
-	}
-	served := 0
-	for _, p := range s.kids {
-		if !p.local {
-			served += bits.OnesCount64(p.down)
-		}
-	}
-	return served > s.total() && wire*float64(served*s.slotRate()) > usable*float64(s.upload*s.k)
+	return s.upload < Unlimited && s.moves() > 0 && wire*float64((s.total()+s.moves())*s.slotRate()) > float64(s.upload*s.k)
 }

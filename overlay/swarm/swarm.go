@@ -181,7 +181,6 @@ type Swarm struct {
 	mustWait    bool          // by the owner's plan
 	roster      map[ID]*entry // of the owner
 	surveyed    time.Time
-	appointAt   time.Time
 	complaints  [][]complaint // by stripe
 	supply      []int         // slots by stripe, in units of 1/supplyUnit
 	offered     int           // slots of all, the owner's included
@@ -333,8 +332,6 @@ func (s *Swarm) tick() {
 	s.report()
 	s.settleHome()
 	s.survey(false)
-	s.appoint()
-	s.ladder()
 	if !s.due.After(s.now) { // a step has changed what an earlier one looked at
 		s.due = s.now.Add(time.Millisecond)
 	}

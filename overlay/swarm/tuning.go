@@ -49,27 +49,20 @@ const (
 	// silence is how long a stripe may be silent, and silentIntervals in intervals between its chunks.
 	silence         = 250 * time.Millisecond
 	silentIntervals = 3
-	// upstreamGrace is added while the parent lives, which then looks for a parent itself: a whole tree that moves at once
-	// finds no room.
-	upstreamGrace = 1500 * time.Millisecond
-	attachAnswer  = 150 * time.Millisecond // beyond the round trip; a parent that is joining itself answers later
-	attachHold    = 2 * time.Second        // how long a parent that is joining keeps an Attach for an answer
-	againAfter    = time.Second            // of silence the only parent is asked anew
-	refusedFor    = time.Second            // not asked again for the same stripes, unless it says otherwise
-	hopCost       = 5 * time.Millisecond
-	// newcomerLast is what a parent costs a newcomer whose place somebody has now.
-	newcomerLast = 200 * time.Millisecond
+	// orphanGrace is added while the parent says that it looks for a parent itself: it will find one first.
+	orphanGrace  = 500 * time.Millisecond
+	attachAnswer = 150 * time.Millisecond // beyond the round trip; a parent that is joining itself answers later
+	attachHold   = 2 * time.Second        // how long a parent that is joining keeps an Attach for an answer
+	againAfter   = time.Second            // of silence the only parent is asked anew
+	refusedFor   = time.Second            // not asked again for the same stripes, unless it says otherwise
+	hopCost      = 5 * time.Millisecond
 	// spread is what each stripe that a peer brings already counts in delay, so that several parents share them.
 	spread     = 8 * time.Millisecond
 	unknownRTT = 100 * time.Millisecond
 	// better is by how much, of the present cost, another parent must be cheaper to switch: less would flap.
 	better        = 0.2
 	leastGain     = 10 * time.Millisecond
-	optimizeEvery = 500 * time.Millisecond // spread by a random half
-	// leastStay is how long a stripe stays with a parent before a better one is looked for, doubled each time that one
-	// was found: a tree that grows finds its shape soon, and then keeps it.
-	leastStay   = time.Second
-	longestStay = time.Minute
+	optimizeEvery = 2 * time.Second // spread by a random half
 	// catchUpFor bounds for how long a new parent is believed to be sending what was before.
 	catchUpFor  = 10 * time.Second
 	settleAfter = 5 * time.Second // a parent is judged only then
@@ -90,12 +83,10 @@ const (
 	swapAfter         = 3                      // refusals of a member that lacks a stripe
 	maxQueue          = 200 * time.Millisecond // all the time, beyond which a child is given less
 	shedAfter         = 3 * time.Second        // of such queues a stripe is taken away
-	shedNotice        = time.Second
+	shedNotice        = 500 * time.Millisecond
 	moveAgain         = 200 * time.Millisecond // when slots are being moved, to ask again
 	leaveNotice       = 500 * time.Millisecond
-	closeNotice       = 1500 * time.Millisecond // a child that has a stripe from another already is sent the rest for so long
-	drainFor          = 2 * time.Second         // and takes it from the old parent for so long
-	endNotice         = 2 * time.Second         // a channel's end is told to children for so long
+	endNotice         = 2 * time.Second // a channel's end is told to children for so long
 	// pushDeadline is how long a chunk may wait here; of those that are not vital, half as long.
 	pushDeadline = time.Second
 	burst        = 32 << 10 // bytes that catching up may begin with
