@@ -59,6 +59,7 @@ var heavy = []struct {
 	{"filippo.io/**", []string{"overlay/access"}},
 	{"modernc.org/sqlite/**", []string{"overlay/ledger"}},
 	{"github.com/jackc/**", []string{"overlay/ledger"}},
+	{"github.com/pressly/goose/**", []string{"overlay/ledger"}},
 	{"github.com/spf13/**", []string{"gateway"}},
 	{"github.com/fsnotify/**", []string{"gateway"}},
 }
