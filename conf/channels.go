@@ -17,6 +17,9 @@ const (
 type Channel struct {
 	Name   string `yaml:"name"`   // pattern, as in overlay.share
 	Access string `yaml:"access"` // listed, open or members; empty is listed
+	Price  Price  `yaml:"price"`  // for each GB that a gateway with players gets
+	Hourly Price  `yaml:"hourly"` // for each hour that a player watches
+	Credit Price  `yaml:"credit"` // for each GB that a gateway gives to others
 }
 
 func (c *Channel) check(f faults, key string) {

@@ -18,6 +18,7 @@ type Config struct {
 	Streams   map[string]Stream `yaml:"streams"` // by name
 	Overlay   Overlay           `yaml:"overlay"`
 	Peers     map[string]Peer   `yaml:"peers"` // by petname
+	Ledger    Ledger            `yaml:"ledger"`
 	Transcode Transcode         `yaml:"transcode"`
 	HLS       HLS               `yaml:"hls"`
 	API       API               `yaml:"api"`
@@ -75,6 +76,7 @@ func (c *Config) check(f faults) {
 	}
 	c.checkPetnames(f)
 	c.checkRedirects(f)
+	c.Ledger.check(f)
 	c.Transcode.check(f)
 	c.HLS.check(f)
 	c.API.check(f)

@@ -59,8 +59,8 @@ func TestParse(t *testing.T) {
 		{"peer", "peers: {hq: {id: " + aPeer + ", addresses: [hq.example.org:8555, /ip6/::1/udp/1/quic-v1]}}", change(func(c *Config) {
 			c.Peers = map[string]Peer{"hq": {aPeer, []string{"hq.example.org:8555", "/ip6/::1/udp/1/quic-v1"}}}
 		})},
-		{"channels", "overlay: {channels: [{name: 'public/*', access: open}, {name: x}]}", change(func(c *Config) {
-			c.Overlay.Channels = []Channel{{"public/*", AccessOpen}, {Name: "x"}}
+		{"channels", "overlay: {channels: [{name: 'public/*', access: open, price: 0.02}, {name: x}]}", change(func(c *Config) {
+			c.Overlay.Channels = []Channel{{Name: "public/*", Access: AccessOpen, Price: 20_000}, {Name: "x"}}
 		})},
 		{"links", "overlay: {links: [{link: 'peergate://" + aPeer + "/x?via=h:1', petname: hq}]}", change(func(c *Config) {
 			c.Overlay.Links = []Link{{"peergate://" + aPeer + "/x?via=h:1", "hq"}}

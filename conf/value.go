@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -66,6 +67,27 @@ func (r *Rate) UnmarshalYAML(n *yaml.Node) error {
 }
 
 func (*Rate) want() string { return "auto, 0, or a rate such as 800kbit or 20Mbit" }
+
+// Price is an amount in millionths of whatever unit the operator has in mind.
+type Price int64
+
+// maxPrice bounds a price, a million.
+const maxPrice = 1e6
+
+// UnmarshalYAML reads a number such as 0.02, of at most six decimals.
+func (p *Price) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.ParseFloat(n.Value, 64)
+	if err != nil || !(v >= 0 && v <= maxPrice) {
+		return errors.New("not a price")
+	}
+	*p = Price(math.Round(v * 1e6))
+	if _, decimals, _ := strings.Cut(n.Value, "."); len(decimals) > 6 {
+		return errors.New("not a price")
+	}
+	return nil
+}
+
+func (*Price) want() string { return "a number such as 0.02, of at most six decimals" }
 
 // Network is a range of addresses.
 type Network struct{ netip.Prefix }

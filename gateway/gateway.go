@@ -67,6 +67,7 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 func (g *gateway) overlayOptions(c conf.Config) overlay.Options {
 	return overlay.Options{
 		Conf: c.Overlay, Peers: c.Peers, Streams: c.Streams, Identity: g.id, Version: version(), Data: g.data,
+		Ledger: c.Ledger, Viewers: g.server.Players,
 	}
 }
 
@@ -120,6 +121,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.Reachability = running.Overlay.Reachability
 	c.Overlay.RelayFor = running.Overlay.RelayFor
 	c.Overlay.RelayLimits = running.Overlay.RelayLimits
+	c.Ledger = running.Ledger
 	c.Transcode = running.Transcode
 	c.HLS = running.HLS
 	c.API = running.API

@@ -65,6 +65,8 @@ type channel struct {
 	seeking bool
 	limited int // bits a second that the machine may give to others
 	outs    outlets
+	tally   tally
+	kept    bool    // the machine keeps the chunk of the event that is being handled
 	source  *source // of the owner, else nil
 	asker   asker   // of a member
 	giver   giver   // of the owner; not the loop's alone
@@ -90,6 +92,8 @@ func newChannel(n *Node, d description) *channel {
 	ch.log = n.log.With("stream", ch.localName())
 	ch.store.init()
 	ch.outs.init(ch)
+	ch.tally.init(ch, rand.Uint64())
+	n.accounts.belongs(ch.id, owner)
 	return ch
 }
 
@@ -169,6 +173,8 @@ func (ch *channel) begin() {
 
 // finish lets go of all that hangs on the channel.
 func (ch *channel) finish() {
+	ch.tally.close(time.Now())
+	ch.n.accounts.hurry(ch.owner)
 	ch.n.remove(ch)
 	ch.box.close()
 	ch.mu.Lock()
@@ -201,6 +207,19 @@ func (ch *channel) step(ev swarm.Event) {
 	}
 }
 
+// received hands a message of a peer to the machine. A child that does not acknowledge what it gets is not served.
+func (ch *channel) received(from p2p.ID, m swarm.Message) {
+	if a, ok := m.(swarm.Attach); ok && ch.tally.refuses(from) {
+		ch.send(from, swarm.Refused{Reason: swarm.RefusedNotAllowed, Number: a.Number, Stripes: a.Stripes})
+		return
+	}
+	if _, ok := m.(swarm.Want); ok && ch.tally.refuses(from) {
+		return
+	}
+	ch.welcome(from)
+	ch.step(swarm.Received{From: swarm.ID(from), Message: m})
+}
+
 // relinked tells the machine when the link to a peer has come or gone since it was last told.
 func (ch *channel) relinked(id p2p.ID) {
 	var session uint64
@@ -221,6 +240,7 @@ func (ch *channel) relinked(id p2p.ID) {
 		}
 	}
 	if l != nil && told != session {
+		ch.tally.again(id)
 		ch.told[id] = session
 		ch.show(l)
 		ch.step(swarm.LinkUp{Peer: swarm.ID(id), RTT: time.Duration(l.rtt.Load()), Local: l.stream.Local()})
@@ -246,11 +266,12 @@ func (ch *channel) accept(ctx context.Context, from p2p.ID, f frame, repair bool
 	}
 	ch.in.Add(uint64(len(c.Raw)))
 	if !ch.box.chunk(ctx.Done(), func() {
-		ch.fresh = held{f, c, time.Now()}
+		ch.fresh, ch.kept = held{f, c, time.Now()}, false
 		ch.step(swarm.Arrived{
 			From: swarm.ID(from), Epoch: c.Epoch, Seq: c.Seq, Size: len(c.Raw), Key: c.Key, Vital: c.Vital, Wall: c.Wall,
 			Repair: repair,
 		})
+		ch.tally.arrived(from, ch.fresh, ch.kept, repair)
 		ch.fresh = held{}
 	}) {
 		return errGone

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"peergate/overlay/chunk"
+	"peergate/overlay/ledger"
 	"peergate/overlay/p2p"
 
 	"golang.org/x/sync/errgroup"
@@ -231,6 +232,12 @@ func (n *Node) dispatch(l *link, c *control) error {
 		n.listed(l.peer, c.names)
 	case c.keys != nil:
 		n.keys(l.peer, c.keys)
+	case c.receipt != nil:
+		return n.accounts.received(l.peer, c.receipt)
+	case c.post != nil:
+		return n.accounts.posted(l, c.post)
+	case c.reply != nil:
+		return n.accounts.replied(c.reply)
 	case c.ping != nil && c.ping.echo != 0:
 		if d := time.Now().UnixNano() - int64(c.ping.echo); d > 0 && d < int64(silentAfter) {
 			l.rtt.Store(d)
@@ -243,7 +250,7 @@ func (n *Node) dispatch(l *link, c *control) error {
 
 // isLie tells whether an error is what only a liar or a broken gateway causes.
 func isLie(err error) bool {
-	for _, lie := range []error{errMalformed, errTooLong, chunk.ErrFormat, chunk.ErrSignature} {
+	for _, lie := range []error{errMalformed, errTooLong, chunk.ErrFormat, chunk.ErrSignature, ledger.ErrFormat, ledger.ErrSignature} {
 		if errors.Is(err, lie) {
 			return true
 		}

@@ -68,6 +68,7 @@ func (n *Node) enter(l *link) error {
 	n.host.Protect(l.peer)
 	n.log.Info("peer connected", "peer", n.book.name(l.peer), "remote", l.stream.Remote())
 	n.relinked(l.peer)
+	n.accounts.hurry(l.peer)
 	return nil
 }
 

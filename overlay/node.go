@@ -42,8 +42,10 @@ type Options struct {
 	Peers    map[string]conf.Peer   // by petname
 	Streams  map[string]conf.Stream // of this gateway, by name
 	Identity p2p.Identity
-	Data     string // folder for what must outlive the process; "" keeps nothing
-	Version  string // of the program, told to peers
+	Ledger   conf.Ledger
+	Viewers  func(media.Name) int // tells how many players watch a stream here; nil: nobody counts them
+	Data     string               // folder for what must outlive the process; "" keeps nothing
+	Version  string               // of the program, told to peers
 	// NetworkKey of a private network, whose gateways are let in though they are not listed; nil is none.
 	NetworkKey []byte
 
@@ -67,6 +69,7 @@ type Node struct {
 	passes    passes
 	leaves    leaves
 	register  *access.Register
+	accounts  *accounts
 	spoil     func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
 
 	tasks   chan func(context.Context) // from anywhere to Run
@@ -107,6 +110,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		}
 	}
 	n.doors()
+	n.accounts = newAccounts(n)
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
@@ -128,7 +132,9 @@ func (n *Node) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, inner := errgroup.WithContext(inner)
+	n.accounts.open(n.options().Data)
 	g.Go(func() error { return n.host.Run(inner) })
+	g.Go(func() error { return n.accounts.run(inner) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -341,10 +347,7 @@ func (n *Node) deliver(from p2p.ID, id chunk.ID, m swarm.Message) {
 		return
 	}
 	if ch != nil {
-		ch.box.offer(func() {
-			ch.welcome(from)
-			ch.step(swarm.Received{From: swarm.ID(from), Message: m})
-		})
+		ch.box.offer(func() { ch.received(from, m) })
 		return
 	}
 	if l != nil && wantsAnswer(m) {

@@ -124,6 +124,7 @@ func (ch *channel) redraw(parent p2p.ID) {
 		ch.box.put(func() {
 			if ch.inflows[parent] == in {
 				delete(ch.inflows, parent)
+				ch.tally.closed(parent)
 				ch.log.Debug("push stream ended", "peer", ch.n.book.name(parent), "err", err)
 				ch.step(swarm.Broken{Peer: swarm.ID(parent), Parent: true})
 			}
@@ -141,11 +142,13 @@ func (ch *channel) close(id p2p.ID, parent bool) {
 		delete(ch.inflows, id)
 		in.cancel()
 	}
+	ch.tally.closed(id)
 }
 
 func (ch *channel) keep(a swarm.Keep) {
 	if c := ch.fresh.chunk; c != nil && c.Epoch == a.Epoch && c.Seq == a.Seq {
 		ch.store.keep(ch.fresh)
+		ch.kept = true
 	}
 }
 
@@ -187,7 +190,12 @@ func (ch *channel) report(to swarm.ID, epoch, seq uint64) func(dropped bool, que
 		if !dropped {
 			ch.out.Add(uint64(size))
 		}
-		ch.later(swarm.Wrote{To: to, Epoch: epoch, Seq: seq, Dropped: dropped, Queued: queued, Waited: waited})
+		ch.box.put(func() {
+			if !dropped {
+				ch.tally.sent(p2p.ID(to), size, time.Now())
+			}
+			ch.step(swarm.Wrote{To: to, Epoch: epoch, Seq: seq, Dropped: dropped, Queued: queued, Waited: waited})
+		})
 	}
 }
 

@@ -156,6 +156,7 @@ func (n *Node) pushTo(ctx context.Context, s *p2p.Stream) error {
 		return errGone
 	}
 	o := ch.adopt(s.Peer(), lane, lanes, cancel)
+	ch.box.put(func() { ch.tally.anew(s.Peer()) })
 	g.Go(func() error { return o.posts[lane].run(ctx, s) })
 	g.Go(func() error {
 		for {

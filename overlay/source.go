@@ -14,6 +14,7 @@ import (
 	"peergate/media"
 	"peergate/overlay/access"
 	"peergate/overlay/chunk"
+	"peergate/overlay/ledger"
 	"peergate/overlay/swarm"
 )
 
@@ -29,6 +30,7 @@ type source struct {
 	epoch  uint64
 	seq    uint64 // of the next chunk
 	cutter *chunk.Cutter
+	made   *ledger.Emission
 	wanted time.Time // when somebody last wanted the channel; the loop's
 
 	again atomic.Bool // what the descriptor says has changed, beside the tracks
@@ -64,6 +66,7 @@ func newSource(n *Node, st *media.Stream) (*channel, error) {
 		return nil, err
 	}
 	s.key, s.epoch, s.cutter = key, d.Epoch, chunk.NewCutter(s.tracks)
+	s.made = n.accounts.emits(d.Channel(), d.Epoch, d.Name)
 	ch := newChannel(n, d)
 	ch.source = s
 	ch.giver.begin(d.Epoch, rotation(d))
@@ -90,6 +93,7 @@ func rate(st *media.Stream) int {
 // begin starts to produce.
 func (s *source) begin(ch *channel) {
 	ch.start(func(ctx context.Context) {
+		defer func() { s.made.End() }()
 		if err := s.produce(ctx, ch); err != nil && ctx.Err() == nil {
 			ch.box.put(func() { ch.giveUp(err) })
 		}
@@ -182,6 +186,8 @@ func (s *source) renew(ch *channel) error {
 		return err
 	}
 	s.key, s.epoch, s.seq, s.cutter = key, d.Epoch, 0, chunk.NewCutter(s.tracks)
+	s.made.End()
+	s.made = s.n.accounts.emits(d.Channel(), d.Epoch, d.Name)
 	ch.giver.begin(d.Epoch, rotation(d))
 	if err := ch.renew(d.raw); err != nil {
 		return err
@@ -207,6 +213,7 @@ func (s *source) emit(ctx context.Context, ch *channel, cut chunk.Cut) {
 		return
 	}
 	s.seq++
+	s.made.Count(c.Seq, c.Raw, time.Now())
 	ch.box.chunk(ctx.Done(), func() {
 		ch.fresh = held{f, c, cut.Wall}
 		ch.step(swarm.Produced{Epoch: c.Epoch, Seq: c.Seq, Size: len(c.Raw), Key: c.Key, Vital: c.Vital, Wall: c.Wall})

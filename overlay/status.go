@@ -85,7 +85,9 @@ var errOrphan = errors.New("nobody brings the channel any more")
 func (ch *channel) look() {
 	st := ch.machine.Stats()
 	s := ChannelStatus{Swarm: st}
+	parents := make([]p2p.ID, 0, len(st.Parents))
 	for _, id := range st.Parents {
+		parents = append(parents, p2p.ID(id))
 		s.Parents = append(s.Parents, ch.n.book.name(p2p.ID(id)))
 	}
 	for _, id := range st.Children {
@@ -99,7 +101,9 @@ func (ch *channel) look() {
 	ch.mu.Lock()
 	ch.state = s
 	ch.mu.Unlock()
+	ch.n.accounts.found(ch.owner, parents)
 	now := time.Now()
+	ch.tally.look(now)
 	ch.limit(now)
 	ch.reap(now)
 	if ch.source != nil {

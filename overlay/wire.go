@@ -25,7 +25,12 @@ import (
 //	  List    list    = 7;
 //	  Names   names   = 8;
 //	  Keys    keys    = 9;
+//	  bytes   receipt = 32; // what this gateway was given, see ledger.Receipt
+//	  Post    post    = 33; // a letter on its way to an owner, see ledger.Letter
+//	  Reply   reply   = 34; // and the owner's reply on its way back, see ledger.Reply
 //	}
+//	message Post    { string owner = 1; fixed64 number = 2; uint64 hops = 3; bytes letter = 4; }
+//	message Reply   { fixed64 number = 1; bytes reply = 2; }
 //	message Hello   { uint64 instance = 1; string version = 2; uint64 moves = 3; }
 //	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; bytes request = 8; }
 //	message Found   { uint64 number = 1; bytes descriptor = 2; bool member = 3; uint64 hops = 4; }
@@ -44,6 +49,13 @@ const (
 	fieldList
 	fieldNames
 	fieldKeys
+)
+
+// The fields about who carried what. Their numbers leave room for the others.
+const (
+	fieldReceipt protowire.Number = 32 + iota
+	fieldPost
+	fieldReply
 )
 
 const (
@@ -119,6 +131,9 @@ type control struct {
 	list    bool
 	names   names
 	keys    *keysMessage
+	receipt []byte
+	post    *post
+	reply   []byte
 }
 
 // fields appends the fields of a message; zero values are left out.
@@ -213,6 +228,12 @@ func decodeControl(b []byte) (control, error) {
 			c.names, inner = decodeNames(v)
 		case fieldKeys:
 			c.keys, inner = decodeKeys(v)
+		case fieldReceipt:
+			c.receipt = v
+		case fieldPost:
+			c.post, inner = decodePost(v)
+		case fieldReply:
+			c.reply = v
 		}
 	})
 	return c, errors.Join(err, inner)

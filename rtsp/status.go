@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"peergate/media"
 	"peergate/rtsp/delivery"
 )
 
@@ -52,6 +53,18 @@ func (s *Server) Status() Status {
 	st.BytesIn, st.BytesOut = sum.in, sum.out
 	slices.SortFunc(st.Sessions, func(a, b SessionStatus) int { return a.Since.Compare(b.Since) })
 	return st
+}
+
+// Players returns how many players have a session for a stream.
+func (s *Server) Players(name media.Name) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ses := range s.sessions {
+		if ses.name == name && ses.announce == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func (ses *session) status() SessionStatus {
