@@ -16,6 +16,7 @@ func newHandler(g Gateway) http.Handler {
 		answerJSON(w, http.StatusOK, g.Status())
 	})
 	handleTickets(mux, g)
+	handleLedger(mux, g)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{}))
 	return mux
 }

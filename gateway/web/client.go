@@ -52,6 +52,13 @@ func Revoke(ctx context.Context, folder, serial string) error {
 	return call(ctx, folder, http.MethodDelete, ticketsPath+"/"+url.PathEscape(serial), nil, nil)
 }
 
+// FetchStatement asks the gateway that runs with a data folder for a statement; the query says which.
+func FetchStatement(ctx context.Context, folder string, q url.Values) (*Statement, error) {
+	s := new(Statement)
+	err := call(ctx, folder, http.MethodGet, ledgerPath+"statement?"+q.Encode(), nil, s)
+	return s, err
+}
+
 // call sends a request to the gateway that runs with a data folder: in as JSON unless it is nil, and reads the answer
 // into out.
 func call(ctx context.Context, folder, method, path string, in, out any) error {

@@ -1,6 +1,10 @@
 // Package web is everything a gateway says over HTTP: its status for people and programs, and metrics for Prometheus.
 //
 //	GET /api/v1/status   a Status as JSON
+//	GET /api/v1/ledger/report?by=peer|channel|day&from=&to=   who carried what, a list of Sum
+//	GET /api/v1/ledger/disputes?from=&to=                     what was refused, a list of Dispute
+//	GET /api/v1/ledger/statement?peer=&from=&to=              a Statement; with owner= this gateway's own of there
+//	GET /api/v1/ledger/verify                                 Verified, or an error that says what is wrong
 //	GET /metrics         the same as numbers, in Prometheus's text format
 //
 //	GET    /api/v1/tickets           the tickets that were issued, as a list of Ticket
@@ -50,6 +54,7 @@ type Gateway interface {
 	// Status returns what the gateway does now. It is called concurrently.
 	Status() Status
 	Tickets
+	Books
 }
 
 // Server answers over HTTP.
