@@ -75,7 +75,7 @@ func TestWhoCarriedWhat(t *testing.T) {
 	near("b carried", sums[idB].Carried, gotC)
 	near("b got", sums[idB].Got, gotB)
 	near("a carried", sums[peerOf(a.id.ID)].Carried, gotB)
-	if s := sums[idC]; s.Watched != s.Got || s.Viewing < 3*time.Second || s.Refused > 0 {
+	if s := sums[idC]; s.Watched != s.Got || s.Viewing <= 0 || s.Refused > 0 {
 		t.Errorf("c: %+v", s)
 	}
 	if s := sums[idB]; s.Watched != 0 || s.Viewing != 0 {
