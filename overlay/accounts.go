@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -123,7 +122,10 @@ func (a *accounts) run(ctx context.Context) error {
 	g.Go(func() error { return a.write(ctx) })
 	g.Go(func() error { return a.serve(ctx) })
 	err := g.Wait()
-	return errors.Join(err, a.pouch.Save())
+	if err := a.pouch.Save(); err != nil {
+		a.log.Error("receipts not kept", "err", err)
+	}
+	return err
 }
 
 // keep keeps a receipt until the owner has it.
