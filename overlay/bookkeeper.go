@@ -40,6 +40,9 @@ func (a *accounts) serve(ctx context.Context) error {
 	if database == "" {
 		return nil
 	}
+	if !a.needed(ctx) {
+		return nil
+	}
 	book := a.openBook(ctx, ledger.Options{Database: database, Key: a.n.identity.Key, Head: head})
 	if book == nil {
 		return nil
@@ -63,6 +66,25 @@ func (a *accounts) serve(ctx context.Context) error {
 		}
 		if err := a.enter(ctx, book, batch); err != nil && ctx.Err() == nil {
 			a.log.Error("ledger not written", "err", err)
+		}
+	}
+}
+
+// needed waits until this gateway has emitted something or gets a letter; it reports false when ctx ends before.
+func (a *accounts) needed(ctx context.Context) bool {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		a.mu.Lock()
+		emits := len(a.fresh) > 0
+		a.mu.Unlock()
+		if emits || len(a.inbox) > 0 {
+			return true
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
