@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -179,10 +178,10 @@ func (n *Node) ticketFor(owner p2p.ID, name media.Name) ([]byte, error) {
 	reason := "for members only, and this gateway has no ticket for it: ask its owner for one"
 	for _, t := range n.options().tickets {
 		switch {
-		case !bytes.Equal(t.Owner, key) || !shares(t.Channels, name):
+		case !n.successions.Follow(t.Owner).Equal(key) || !shares(t.Channels, name):
 		case !now.Before(t.Expires):
 			reason = "for members only, and this gateway's ticket for it has expired: ask its owner for another one"
-		case !t.Bearer() && !bytes.Equal(t.Holder, n.ID().Key()):
+		case !t.Bearer() && !n.owns(t.Holder):
 			reason = "for members only, and the ticket for it is another gateway's: ask its owner for one for " + string(n.ID())
 		default:
 			return t.raw, nil

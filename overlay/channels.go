@@ -26,6 +26,7 @@ func (n *Node) Open(ctx context.Context, name media.Name) (*media.Stream, error)
 		if owner, err = p2p.ParseID(first); err != nil {
 			return nil, media.ErrNotFound
 		}
+		owner = n.heir(owner)
 	}
 	if rest == "" {
 		return nil, fmt.Errorf("%s is a gateway: say which of its streams, as in %s/lobby: %w", first, first, media.ErrNotFound)

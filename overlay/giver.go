@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +207,7 @@ func (n *Node) readRequest(b []byte) (*access.Request, *access.Ticket, error) {
 // entitles tells whether a ticket is good for a channel of this gateway, or why not.
 func (n *Node) entitles(t *access.Ticket, r *access.Request, name media.Name, now time.Time) error {
 	switch {
-	case !bytes.Equal(t.Owner, n.ID().Key()):
+	case !n.owns(t.Owner):
 		return errors.New("the ticket is of another owner")
 	case !shares(t.Channels, name):
 		return access.ErrChannels

@@ -107,6 +107,7 @@ func (n *Node) lets(s *seek) bool {
 // leave returns the leave of a holder: its ticket, which stands for a short time.
 func (ch *channel) leave(id p2p.ID, v holder) []byte {
 	t := *v.ticket
+	t.Owner = ch.n.ID().Key() // it may have been issued with an earlier key
 	t.Holder, t.Uses, t.Channels = id.Key(), 0, []string{string(ch.name)}
 	if until := time.Now().Add(leaveLife); until.Before(t.Expires) {
 		t.Expires = until
@@ -140,7 +141,7 @@ func (n *Node) shownLeave(from p2p.ID, m *keysMessage) {
 	now := time.Now()
 	switch {
 	case err != nil:
-	case !bytes.Equal(t.Owner, ch.owner.Key()), !bytes.Equal(t.Holder, from.Key()):
+	case !n.successions.Follow(t.Owner).Equal(ch.owner.Key()), !bytes.Equal(t.Holder, from.Key()):
 	case t.Rights&access.Watch == 0, !shares(t.Channels, ch.name), !now.Before(t.Expires):
 	default:
 		n.leaves.add(ch.id, from, t, now)

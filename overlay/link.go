@@ -92,9 +92,16 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return nil, nil, err
 	}
-	h := hello{instance: n.instance, version: n.version, moves: n.moves.Load()}
-	if _, err := s.Write(appendFrame(nil, h.encode())); err != nil {
-		return nil, nil, hungUp(err)
+	h := hello{instance: n.instance, version: n.version, moves: n.moves.Load(), chain: n.successions.Chain(n.ID().Key())}
+	say := func() error {
+		_, err := s.Write(appendFrame(nil, h.encode()))
+		return err
+	}
+	applies := n.applies(s)
+	if !applies {
+		if err := say(); err != nil {
+			return nil, nil, hungUp(err)
+		}
 	}
 	r := newFrameReader(s, maxControl)
 	b, err := r.next()
@@ -107,6 +114,16 @@ func (n *Node) greet(s *p2p.Stream) (*link, *frameReader, error) {
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	n.learnSuccessions(c.hello.chain)
+	if applies {
+		if n.book.peer(s.Peer()) == nil {
+			n.host.Refuse(s)
+			return nil, nil, p2p.ErrNotListed
+		}
+		if err := say(); err != nil {
+			return nil, nil, hungUp(err)
+		}
 	}
 	if err := s.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err

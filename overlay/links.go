@@ -65,6 +65,7 @@ func (n *Node) enter(l *link) error {
 	if l.moves > 0 {
 		n.host.KeepOnly(l.stream)
 	}
+	n.await()
 	n.host.Protect(l.peer)
 	n.log.Info("peer connected", "peer", n.book.name(l.peer), "remote", l.stream.Remote())
 	n.relinked(l.peer)
@@ -114,6 +115,7 @@ func (n *Node) leave(l *link) {
 	if !last {
 		return
 	}
+	n.await()
 	n.questions.forgo(l.peer)
 	n.host.Unprotect(l.peer)
 	if !n.stopping() {
@@ -214,6 +216,7 @@ func (n *Node) dial(ctx context.Context, p *peer) error {
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if err := n.host.Connect(dctx, p.id, p.dialable()); err != nil {
+		n.askSuccessor(dctx, p, err)
 		return err
 	}
 	return n.converse(dctx, p.id)

@@ -9,6 +9,7 @@
 //	outlets   the names under which a channel is published here
 //	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
 //	seek      how a channel is found over any number of gateways
+//	heirs     how a peer with a new key is known again
 //	strangers who may connect though nobody lists them, and what they may ask for
 package overlay
 
@@ -70,7 +71,9 @@ type Node struct {
 	leaves    leaves
 	register  *access.Register
 	accounts  *accounts
-	spoil     func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
+
+	successions *access.Successions
+	spoil       func(chunk []byte) []byte // nil but in tests: what is handed on instead of a chunk
 
 	tasks   chan func(context.Context) // from anywhere to Run
 	relinks chan struct{}              // has a token when a peer has come
@@ -95,22 +98,29 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 	if o.tickets, err = readTickets(o.Conf.Tickets, tips); err != nil {
 		return nil, err
 	}
+	successions, err := access.LoadSuccessions(o.Data)
+	if err != nil {
+		return nil, err
+	}
 	n := &Node{
 		hub: hub, log: log.With("part", "overlay"), identity: o.Identity, instance: rand.Uint64(), version: o.Version,
-		book: newBook(o.Peers, tips, o.NetworkKey != nil), epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
+		successions: successions, epochs: epochs{folder: o.Data}, floods: floods{seen: make(map[uint64]time.Time)},
 		tasks: make(chan func(context.Context)), over: make(chan struct{}), ending: make(chan struct{}), o: o,
 		relinks: make(chan struct{}, 1),
 		links:   make(map[p2p.ID]*link), channels: make(map[chunk.ID]*channel),
 		joining: make(map[chunk.ID]chan struct{}), keepers: make(map[*peer]*keeper),
-		register: access.NewRegister(o.Data), questions: questions{asked: make(map[uint64]question)},
+		register: access.NewRegister(o.Data, successions), questions: questions{asked: make(map[uint64]question)},
 	}
 	for name, p := range o.Peers {
 		if _, err := p2p.ParseID(p.ID); err != nil {
 			return nil, fmt.Errorf("peers.%s.id: %w", name, err)
 		}
 	}
+	peers, tips := n.heirs(o.Peers, tips)
+	n.book = newBook(peers, tips, o.NetworkKey != nil)
 	n.doors()
 	n.accounts = newAccounts(n)
+	n.await()
 	n.host = p2p.New(p2p.Options{
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
@@ -262,22 +272,7 @@ func (n *Node) Reconfigure(o Options) {
 	n.mu.Lock()
 	n.o.Conf, n.o.Peers, n.o.Streams = o.Conf, o.Peers, o.Streams
 	n.mu.Unlock()
-	if tips, err := parseTips(o.Conf.Links); err != nil {
-		n.log.Error("links are not taken over", "err", err)
-	} else {
-		n.tell(tips, o.Conf.Tickets)
-	}
-	_, removed := n.book.set(o.Peers)
-	n.doors()
-	for _, p := range removed {
-		if n.book.peer(p.id) == nil {
-			if l := n.link(p.id); l != nil {
-				l.close(errUnlisted)
-			}
-			n.host.Drop(p.id)
-		}
-	}
-	n.watch()
+	n.relist()
 	for _, ch := range n.allChannels() {
 		ch.box.put(ch.reconfigure)
 	}
@@ -285,6 +280,7 @@ func (n *Node) Reconfigure(o Options) {
 
 // tell takes over other links and tickets.
 func (n *Node) tell(tips []tip, tickets []string) {
+	_, tips = n.heirs(nil, tips)
 	n.book.tell(tips)
 	all, err := readTickets(tickets, tips)
 	if err != nil {

@@ -100,6 +100,7 @@ func (p *peer) fault() error {
 type book struct {
 	private bool        // whoever knows the network's key is let in, which p2p sees to
 	doors   atomic.Bool // strangers may connect
+	heirs   atomic.Bool // a listed peer is missing: its successor may connect and say so
 
 	mu     sync.Mutex // guards the fields below
 	byID   map[p2p.ID]*peer
@@ -298,7 +299,7 @@ func (b *book) trusts(id p2p.ID) bool { return b.private || b.peer(id) != nil }
 
 // allow tells whether a gateway may be connected.
 func (b *book) allow(id p2p.ID) bool {
-	return (b.private || b.doors.Load() || b.known(id) != nil) && b.banLeft(id) == 0
+	return (b.private || b.doors.Load() || b.heirs.Load() || b.known(id) != nil) && b.banLeft(id) == 0
 }
 
 // ban keeps a peer out; it reports false when it is kept out already.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"peergate/media"
+	"peergate/overlay/access"
 	"peergate/overlay/p2p"
 )
 
@@ -31,7 +32,7 @@ import (
 //	}
 //	message Post    { string owner = 1; fixed64 number = 2; uint64 hops = 3; bytes letter = 4; }
 //	message Reply   { fixed64 number = 1; bytes reply = 2; }
-//	message Hello   { uint64 instance = 1; string version = 2; uint64 moves = 3; }
+//	message Hello   { uint64 instance = 1; string version = 2; uint64 moves = 3; repeated bytes succession = 4; }
 //	message Seek    { uint64 number = 1; fixed64 flood = 2; string owner = 3; string name = 4; uint64 within = 5; bool join = 6; uint64 hops = 7; bytes request = 8; }
 //	message Found   { uint64 number = 1; bytes descriptor = 2; bool member = 3; uint64 hops = 4; }
 //	message Missing { uint64 number = 1; uint64 cause = 2; string text = 3; }
@@ -73,7 +74,8 @@ var errMalformed = errors.New("malformed control message")
 type hello struct {
 	instance uint64 // differs each time a gateway starts
 	version  string
-	moves    uint64 // how often its machine has changed its addresses
+	moves    uint64   // how often its machine has changed its addresses
+	chain    [][]byte // the successions of keys that lead to the gateway's, see package access
 }
 
 // seek asks who can bring a channel. A gateway that cannot by itself asks its own peers.
@@ -170,7 +172,11 @@ func envelope(num protowire.Number, body []byte) []byte {
 }
 
 func (h *hello) encode() []byte {
-	return envelope(fieldHello, fields(nil).number(1, h.instance).text(2, h.version).number(3, h.moves))
+	f := fields(nil).number(1, h.instance).text(2, h.version).number(3, h.moves)
+	for _, s := range h.chain {
+		f = f.text(4, string(s))
+	}
+	return envelope(fieldHello, f)
 }
 
 func (s *seek) encode() []byte {
@@ -249,6 +255,10 @@ func decodeHello(b []byte) (*hello, error) {
 			h.version = clip(string(v))
 		case 3:
 			h.moves = n
+		case 4:
+			if len(h.chain) < access.MaxChain {
+				h.chain = append(h.chain, v)
+			}
 		}
 	})
 	return h, err

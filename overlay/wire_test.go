@@ -19,7 +19,7 @@ var controls = []struct {
 	wire []byte
 	want control
 }{
-	{"hello", (&hello{7, "1.2", 3}).encode(), control{hello: &hello{7, "1.2", 3}}},
+	{"hello", (&hello{7, "1.2", 3, [][]byte{{1}, {2}}}).encode(), control{hello: &hello{7, "1.2", 3, [][]byte{{1}, {2}}}}},
 	{"swarm", envelope(fieldSwarm, []byte("abc")), control{swarm: []byte("abc")}},
 	{
 		"seek", (&seek{1, 2, someID, "hall/east", 3, true, 4, []byte("r")}).encode(),

@@ -39,7 +39,8 @@ type Use struct {
 
 // Register is the tickets that an owner has issued, kept in its data folder. It is safe for concurrent use.
 type Register struct {
-	path string // "" keeps nothing
+	path        string // "" keeps nothing
+	successions *Successions
 
 	mu      sync.Mutex // guards the fields below, and the file
 	loaded  bool
@@ -47,9 +48,10 @@ type Register struct {
 	index   map[Serial]*Entry
 }
 
-// NewRegister returns the register of a data folder; "" is one that is kept nowhere. The file is read at first use.
-func NewRegister(folder string) *Register {
-	r := &Register{index: make(map[Serial]*Entry), loaded: folder == ""}
+// NewRegister returns the register of a data folder; "" is one that is kept nowhere. The file is read at first use. The
+// holders of tickets are followed when they change their keys.
+func NewRegister(folder string, s *Successions) *Register {
+	r := &Register{successions: s, index: make(map[Serial]*Entry), loaded: folder == ""}
 	if folder != "" {
 		r.path = filepath.Join(folder, registerFile)
 	}
@@ -142,11 +144,11 @@ func (r *Register) Admit(t *Ticket, gateway ed25519.PublicKey, now time.Time) er
 	case e.Rights&Watch == 0:
 		return ErrNoRight
 	case len(e.Holder) > 0:
-		if !bytes.Equal(e.Holder, gateway) {
+		if !r.successions.Follow(e.Holder).Equal(gateway) {
 			return ErrHolder
 		}
 		return nil
-	case slices.ContainsFunc(e.Bound, func(u Use) bool { return bytes.Equal(u.Gateway, gateway) }):
+	case slices.ContainsFunc(e.Bound, func(u Use) bool { return r.successions.Follow(u.Gateway).Equal(gateway) }):
 		return nil
 	case len(e.Bound) >= e.Uses:
 		return ErrUsedUp

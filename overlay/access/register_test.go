@@ -13,6 +13,15 @@ import (
 
 var testNow = time.Unix(1_700_000_000, 0)
 
+func newRegister(t *testing.T, folder string) *Register {
+	t.Helper()
+	s, err := LoadSuccessions(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewRegister(folder, s)
+}
+
 // issue issues a ticket and reads it.
 func issue(t *testing.T, r *Register, edit func(*Ticket)) *Ticket {
 	t.Helper()
@@ -30,7 +39,7 @@ func issue(t *testing.T, r *Register, edit func(*Ticket)) *Ticket {
 }
 
 func TestBearerIsCountedByGateway(t *testing.T) {
-	r := NewRegister(t.TempDir())
+	r := newRegister(t, t.TempDir())
 	ticket := issue(t, r, func(t *Ticket) { t.Uses = 2 })
 	for _, who := range []byte{2, 3, 2, 3, 3} {
 		if err := r.Admit(ticket, public(testKey(who)), testNow); err != nil {
@@ -43,7 +52,7 @@ func TestBearerIsCountedByGateway(t *testing.T) {
 }
 
 func TestAdmitRefuses(t *testing.T) {
-	r := NewRegister(t.TempDir())
+	r := newRegister(t, t.TempDir())
 	for _, tt := range []struct {
 		name string
 		edit func(*Ticket)
@@ -80,7 +89,7 @@ func TestAdmitRefuses(t *testing.T) {
 
 func TestRegisterOutlivesTheProcess(t *testing.T) {
 	folder := t.TempDir()
-	r := NewRegister(folder)
+	r := newRegister(t, folder)
 	used := issue(t, r, func(t *Ticket) { t.Uses = 1 })
 	gone := issue(t, r, func(t *Ticket) { t.Holder, t.Uses = public(testKey(2)), 0 })
 	if err := r.Admit(used, public(testKey(2)), testNow); err != nil {
@@ -89,7 +98,7 @@ func TestRegisterOutlivesTheProcess(t *testing.T) {
 	if err := r.Revoke(gone.Serial, testNow); err != nil {
 		t.Fatal(err)
 	}
-	again := NewRegister(folder)
+	again := newRegister(t, folder)
 	want, _ := r.List()
 	got, err := again.List()
 	if err != nil || len(got) != 2 {
@@ -120,11 +129,11 @@ func TestRegisterOutlivesTheProcess(t *testing.T) {
 // Without its register an owner does not know which tickets were revoked: it admits nobody.
 func TestBrokenRegisterAdmitsNobody(t *testing.T) {
 	folder := t.TempDir()
-	ticket := issue(t, NewRegister(folder), func(*Ticket) {})
+	ticket := issue(t, newRegister(t, folder), func(*Ticket) {})
 	if err := os.WriteFile(filepath.Join(folder, registerFile), []byte(`[{"serial"`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := NewRegister(folder)
+	r := newRegister(t, folder)
 	if err := r.Admit(ticket, public(testKey(2)), testNow); err == nil || !strings.Contains(err.Error(), registerFile) {
 		t.Errorf("Admit = %v, want an error that names the file", err)
 	}

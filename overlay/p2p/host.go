@@ -234,6 +234,14 @@ func (h *Host) refused(id ID, remote string) {
 	}
 }
 
+// Refuse ends all connections of a gateway that is not let in, for what it has said on a stream.
+func (h *Host) Refuse(s *Stream) {
+	if !s.dialled {
+		h.refused(s.peer, s.Remote())
+	}
+	h.Drop(s.peer)
+}
+
 // maxStrangers bounds how many refused peers are remembered, so that each is logged once.
 const maxStrangers = 1000
 

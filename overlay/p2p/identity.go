@@ -61,6 +61,61 @@ func HasIdentity(folder string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// Export writes a copy of the gateway's key into a new file that only this user can read.
+func Export(folder, file string) (Identity, error) {
+	id, err := readIdentity(filepath.Join(folder, identityFile))
+	if err != nil {
+		return Identity{}, err
+	}
+	return id, id.save(file)
+}
+
+// Import makes a key that was exported the gateway's. A key that is there already is not replaced.
+func Import(folder, file string) (Identity, error) {
+	id, err := readIdentity(file)
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return Identity{}, fmt.Errorf("make the data folder: %w", err)
+	}
+	path := filepath.Join(folder, identityFile)
+	if old, err := readIdentity(path); err == nil && old.ID == id.ID {
+		return id, nil
+	}
+	err = id.save(path)
+	if errors.Is(err, fs.ErrExist) {
+		return Identity{}, fmt.Errorf("there is another key at %s: move it away first, it cannot be had again", path)
+	}
+	return id, err
+}
+
+// Rotate gives the gateway a new key in the place of the old one. The word of the old one for the new one is kept by
+// vouch, before the old one is gone. When it was cut short after that, it is brought to its end.
+func Rotate(folder string, vouch func(from, to Identity) error) (from, to Identity, err error) {
+	path := filepath.Join(folder, identityFile)
+	if from, err = readIdentity(path); err != nil {
+		return from, to, err
+	}
+	next := path + ".new"
+	to, err = readIdentity(next)
+	if errors.Is(err, fs.ErrNotExist) {
+		if to, err = NewIdentity(); err == nil {
+			err = to.save(next)
+		}
+	}
+	if err == nil {
+		err = vouch(from, to)
+	}
+	if err != nil {
+		return from, to, err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return from, to, fmt.Errorf("take the new key into use: %w", err)
+	}
+	return from, to, nil
+}
+
 func readIdentity(path string) (Identity, error) {
 	st, err := os.Stat(path)
 	if err != nil {

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,76 @@ func TestLoadIdentityFaults(t *testing.T) {
 				t.Errorf("LoadIdentity = %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestExportImport(t *testing.T) {
+	one, two, file := t.TempDir(), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "key.pem")
+	id, err := LoadIdentity(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Export(one, file); err != nil || got.ID != id.ID {
+		t.Fatalf("Export = %v, %v", got.ID, err)
+	}
+	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("Stat = %v, %v, want mode 0600", st, err)
+	}
+	if _, err := Export(one, file); err == nil {
+		t.Error("Export over a file = nil, want an error")
+	}
+	for range 2 {
+		if got, err := Import(two, file); err != nil || got.ID != id.ID {
+			t.Fatalf("Import = %v, %v", got.ID, err)
+		}
+	}
+	if got, err := LoadIdentity(two); err != nil || !got.Key.Equal(id.Key) {
+		t.Errorf("LoadIdentity = %v, %v, want the key that was imported", got.ID, err)
+	}
+	other := t.TempDir()
+	kept, err := LoadIdentity(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Import(other, file); err == nil || !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("Import over another key = %v, want an error that says what to do", err)
+	}
+	if got, err := LoadIdentity(other); err != nil || got.ID != kept.ID {
+		t.Errorf("after that LoadIdentity = %v, %v, want the old key", got.ID, err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Import(t.TempDir(), file); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("Import of a file that others can read = %v", err)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	folder := t.TempDir()
+	old, err := LoadIdentity(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The power fails just after the old key has given its word: the same new key is taken into use next time.
+	var first Identity
+	cut := errors.New("the power fails")
+	if _, _, err := Rotate(folder, func(_, to Identity) error { first = to; return cut }); !errors.Is(err, cut) {
+		t.Fatalf("Rotate = %v, want %v", err, cut)
+	}
+	if got, err := LoadIdentity(folder); err != nil || got.ID != old.ID {
+		t.Fatalf("LoadIdentity = %v, %v, want the old key", got.ID, err)
+	}
+	from, to, err := Rotate(folder, func(Identity, Identity) error { return nil })
+	if err != nil || from.ID != old.ID || to.ID != first.ID || to.ID == old.ID {
+		t.Errorf("Rotate = %v, %v, %v", from.ID, to.ID, err)
+	}
+	if got, err := LoadIdentity(folder); err != nil || got.ID != to.ID {
+		t.Errorf("LoadIdentity = %v, %v, want the new key", got.ID, err)
+	}
+	left, err := os.ReadDir(folder)
+	if err != nil || len(left) != 1 {
+		t.Errorf("the folder has %v, %v, want the new key alone", left, err)
 	}
 }
 
