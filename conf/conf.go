@@ -57,6 +57,13 @@ func Parse(name string, b []byte) (Config, error) {
 	return c, nil
 }
 
+// Check finds the faults of a configuration that was not read from a file. The error is an Errors.
+func Check(c Config) error {
+	d := newDecoder("configuration")
+	c.check(d)
+	return d.errors()
+}
+
 // check finds the faults that only the meaning of the settings shows.
 func (c *Config) check(f faults) {
 	c.Log.check(f)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"peergate/conf"
@@ -30,6 +31,11 @@ type gateway struct {
 	front      *web.Front
 	api        *web.Server // nil without a data folder
 	since      time.Time
+
+	mu    sync.Mutex  // held while the configuration changes; guards the fields below
+	file  conf.Config // as it was read
+	links []conf.Link // that were given while the gateway ran
+	conf  conf.Config // both
 }
 
 // newGateway puts a gateway together from a verified configuration. Without a data folder nothing is kept or told.
@@ -38,7 +44,14 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now()}
+	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now(), file: c}
+	if data != "" {
+		if g.links, err = loadLinks(data); err != nil {
+			return nil, err
+		}
+	}
+	c = with(c, g.links)
+	g.conf = c
 	g.server = rtsp.New(c, data, users, g.hub, log)
 	means := rtsp.Means{Listen: c.RTSP.Listen, FFmpeg: c.Transcode.FFmpeg, Server: g.server}
 	g.sources = rtsp.NewSources(c.Streams, means, g.hub, log)
@@ -97,12 +110,21 @@ func (g *gateway) Reconfigure(c conf.Config, changed []string) error {
 		}
 		g.server.Admit(users)
 	}
-	g.server.Reconfigure(c)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.file = c
+	g.spread()
 	g.sources.Reconfigure(c.Streams)
-	if g.node != nil {
-		g.node.Reconfigure(g.overlayOptions(c))
-	}
 	return nil
+}
+
+// spread tells the server and the overlay of a configuration with the links that were given. The mutex is held.
+func (g *gateway) spread() {
+	g.conf = with(g.file, g.links)
+	g.server.Reconfigure(g.conf)
+	if g.node != nil {
+		g.node.Reconfigure(g.overlayOptions(g.conf))
+	}
 }
 
 // pin returns a new configuration with the settings of the running one that only a restart can change.

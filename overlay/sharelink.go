@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -72,6 +73,11 @@ func parseShareLink(s string) (ShareLink, error) {
 		return ShareLink{}, fmt.Errorf("has %d bytes when it is written as usual, at most %d are allowed", n, maxLink)
 	}
 	return l, nil
+}
+
+// Path returns the name under which players have the channel here, when this is the owner's petname, or "".
+func (l *ShareLink) Path(petname string) string {
+	return cmp.Or(petname, string(l.Owner)) + "/" + string(l.Name)
 }
 
 // dial returns the gateway that an address of the link is of, and the forms in which it can be dialled.

@@ -11,6 +11,11 @@
 //	POST   /api/v1/tickets           issues one: a TicketOrder, answered by an IssuedTicket
 //	DELETE /api/v1/tickets/{serial}  revokes one
 //
+//	GET    /api/v1/share?stream=NAME  how a stream is shared, as a Share
+//	GET    /api/v1/links              the links of others' streams, as a list of Link
+//	POST   /api/v1/links              takes one: a Link, answered by one
+//	DELETE /api/v1/links/{path}       forgets one, by the path that plays it
+//
 // Programs of the same user on the same machine have both at the Unix socket of the data folder. Where the configuration
 // sets api.listen, they are also had over TCP by those who send the token of the data folder, as
 // "Authorization: Bearer TOKEN".
@@ -55,6 +60,7 @@ type Gateway interface {
 	Status() Status
 	Tickets
 	Books
+	Links
 }
 
 // Server answers over HTTP.

@@ -44,6 +44,57 @@ func (f fixed) RevokeTicket(serial string) error {
 	return nil
 }
 
+func (f fixed) Share(stream string) (Share, error) {
+	if stream == "" {
+		return Share{}, errors.New("no name")
+	}
+	return Share{Link: "peergate://x/" + stream, Access: "open", Live: true}, nil
+}
+
+func (f fixed) Links() []Link { return []Link{{Link: "peergate://x/y", Path: "x/y"}} }
+
+func (f fixed) TakeLink(l Link) (Link, error) {
+	if l.Petname == "" {
+		return l, errors.New("no petname")
+	}
+	l.Path = l.Petname + "/y"
+	return l, nil
+}
+
+func (f fixed) DropLink(path string) error {
+	if path != "a/ü/y" {
+		return ErrNoLink
+	}
+	return nil
+}
+
+// TestLinks shares, gives, lists and removes over the socket.
+func TestLinks(t *testing.T) {
+	folder := t.TempDir()
+	start(t, conf.API{}, folder)
+	if s, err := FetchShare(t.Context(), folder, "a&b"); err != nil || s != (Share{"peergate://x/a&b", "open", true}) {
+		t.Errorf("FetchShare = %+v, %v", s, err)
+	}
+	if _, err := FetchShare(t.Context(), folder, ""); err == nil || !strings.Contains(err.Error(), "no name") {
+		t.Errorf("FetchShare of nothing = %v, want the gateway's reason", err)
+	}
+	if l, err := GiveLink(t.Context(), folder, Link{Link: "l", Petname: "p"}); err != nil || l != (Link{Link: "l", Petname: "p", Path: "p/y"}) {
+		t.Errorf("GiveLink = %+v, %v", l, err)
+	}
+	if _, err := GiveLink(t.Context(), folder, Link{Link: "l"}); err == nil || !strings.Contains(err.Error(), "no petname") {
+		t.Errorf("GiveLink = %v, want the gateway's reason", err)
+	}
+	if all, err := FetchLinks(t.Context(), folder); err != nil || !reflect.DeepEqual(all, sample.Links()) {
+		t.Errorf("FetchLinks = %+v, %v", all, err)
+	}
+	if err := RemoveLink(t.Context(), folder, "a/ü/y"); err != nil {
+		t.Errorf("RemoveLink = %v", err)
+	}
+	if err := RemoveLink(t.Context(), folder, "b"); err == nil || !strings.Contains(err.Error(), ErrNoLink.Error()) {
+		t.Errorf("RemoveLink of another = %v, want %v", err, ErrNoLink)
+	}
+}
+
 // TestTickets issues, lists and revokes over the socket.
 func TestTickets(t *testing.T) {
 	folder := t.TempDir()

@@ -53,8 +53,8 @@ func Dial(t testing.TB, hostport string) *Conn {
 	return newConn(t, c)
 }
 
-// dialURL connects to the server of a URL, whose user and password go into each request, and returns the URL without them.
-func dialURL(t testing.TB, address string) (c *Conn, clean string) {
+// DialURL connects to the server of a URL, whose user and password go into each request, and returns the URL without them.
+func DialURL(t testing.TB, address string) (c *Conn, clean string) {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {

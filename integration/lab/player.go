@@ -60,7 +60,7 @@ func (p *Player) stayAlive() {
 // Open describes a stream and sets its tracks up, up to but without PLAY.
 func Open(t testing.TB, address string, transport Transport) *Player {
 	t.Helper()
-	conn, address := dialURL(t, address)
+	conn, address := DialURL(t, address)
 	p := &Player{Conn: conn, URL: address, t: t}
 	r := p.Conn.Must("DESCRIBE", address, []string{"Accept", "application/sdp"}, "")
 	p.SDP = r.Body

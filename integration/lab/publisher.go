@@ -31,7 +31,7 @@ type Publisher struct {
 // Publish announces a description and records.
 func Publish(t testing.TB, address, sdp string, transport Transport) *Publisher {
 	t.Helper()
-	conn, address := dialURL(t, address)
+	conn, address := DialURL(t, address)
 	p := &Publisher{Conn: conn, URL: address, t: t}
 	p.Conn.Must("ANNOUNCE", address, []string{"Content-Type", "application/sdp"}, sdp)
 	for i, control := range controls(address, sdp) {

@@ -1,0 +1,95 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"peergate/integration/lab"
+)
+
+// open is what overlay.channels says of streams that everybody may have.
+const open = "channels: [{name: 'open/**', access: open}]"
+
+// link has a gateway print the link of a stream.
+func link(t *testing.T, g *lab.Gateway, stream string) string {
+	t.Helper()
+	return strings.TrimSpace(string(lab.Run(t, lab.Patience, lab.Binary(t), "share", stream, g.File())))
+}
+
+// TestShareAndPlay proves the way of a link between two gateways that never listed each other: "gateway share" prints it,
+// "gateway play" plays it, and ffmpeg decodes every picture of it. What is not open stays where it is.
+func TestShareAndPlay(t *testing.T) {
+	t.Parallel()
+	clip := lab.H264(t)
+	a := lab.NewGateway(t, "a")
+	a.Overlay = append(a.Overlay, open)
+	a.Start()
+	lab.Encode(t, clip, a.URL("open/live"))
+	lab.Encode(t, clip, a.URL("secret"))
+	a.WaitStream("open/live")
+	a.WaitStream("secret")
+	for _, tt := range []struct {
+		name  string
+		plays bool
+	}{{"open/live", true}, {"secret", false}} {
+		began := time.Now()
+		env := append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir())
+		p := lab.SpawnEnv(t, env, lab.Binary(t), "play", link(t, a, tt.name))
+		lab.Eventually(t, lab.Patience, "gateway play prints the URL", func() bool { return strings.Contains(p.Out.String(), "\n") })
+		url := strings.TrimSpace(p.Out.String())
+		if !tt.plays {
+			c, _ := lab.DialURL(t, url)
+			if r, err := c.Do("DESCRIBE", url, nil, ""); err != nil || r.Status != 404 {
+				t.Errorf("DESCRIBE %s = %d, %v, want 404", url, r.Status, err)
+			}
+			continue
+		}
+		out := lab.Run(t, lab.Patience, "ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", url, "-map", "0:v",
+			"-frames:v", "1", "-f", "framemd5", "-")
+		t.Logf("from the link to the first picture, all programs started: %v", time.Since(began))
+		clip.Verify(t, "the first picture", lab.FrameMD5(out), 1)
+		out = lab.Run(t, lab.Patience, "ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", url, "-map", "0:v",
+			"-frames:v", "60", "-f", "framemd5", "-")
+		clip.Verify(t, "ffmpeg", lab.FrameMD5(out), 60)
+		p.Signal(syscall.SIGTERM)
+		if err := p.Wait(lab.Patience); err != nil {
+			t.Errorf("gateway play after SIGTERM: %v", err)
+		}
+	}
+}
+
+// TestLinkOfARunningGateway gives a link to a gateway that runs, which keeps it across a restart until it is removed.
+func TestLinkOfARunningGateway(t *testing.T) {
+	t.Parallel()
+	a, b := lab.NewGateway(t, "a"), lab.NewGateway(t, "b")
+	a.Overlay = append(a.Overlay, open)
+	a.Start()
+	b.Start()
+	lab.Encode(t, lab.H264(t), a.URL("open/live"))
+	a.WaitStream("open/live")
+	give := func(args ...string) string {
+		return strings.TrimSpace(string(lab.Run(t, lab.Patience, lab.Binary(t), append([]string{"link", "--config", b.File()}, args...)...)))
+	}
+	shared := link(t, a, "open/live")
+	if path := give(shared, "--petname", "hall"); path != "hall/open/live" {
+		t.Errorf("gateway link prints %q, want hall/open/live", path)
+	}
+	for range 2 {
+		p := lab.Play(t, b.URL("hall/open/live"), lab.UDP)
+		p.Plays(2 * time.Second)
+		p.Flawless()
+		p.Stop()
+		b.Stop()
+		b.Start()
+	}
+	if list := give(); !strings.Contains(list, shared) || !strings.HasPrefix(list, "hall/open/live") {
+		t.Errorf("gateway link lists %q", list)
+	}
+	give("--remove", "hall/open/live")
+	refused(t, b, "hall/open/live")
+}
