@@ -82,15 +82,16 @@ func (l *ShareLink) Path(petname string) string {
 
 // dial returns the gateway that an address of the link is of, and the forms in which it can be dialled.
 func (l *ShareLink) dial(via string) (p2p.ID, []string, error) {
-	addr, text, other := strings.Cut(via, "/p2p/")
 	id := l.Owner
-	if other {
+	// A relay's ID in the midst of an address is no gateway that has the channel.
+	if i := strings.LastIndex(via, "/p2p/"); i >= 0 && !strings.HasSuffix(via, "/p2p-circuit") {
 		var err error
-		if id, err = p2p.ParseID(text); err != nil {
+		if id, err = p2p.ParseID(via[i+len("/p2p/"):]); err != nil {
 			return "", nil, err
 		}
+		via = via[:i]
 	}
-	addrs, err := p2p.ParseAddrs(addr)
+	addrs, err := p2p.ParseAddrs(via)
 	return id, addrs, err
 }
 

@@ -27,10 +27,19 @@ func TestShareLink(t *testing.T) {
 			"peergate://" + linkOwner + "/s%C3%BCd?via=/ip6/2001:db8::7/udp/8555/quic-v1/p2p/" + linkOther,
 			ShareLink{Owner: linkOwner, Name: "süd", Via: []string{"/ip6/2001:db8::7/udp/8555/quic-v1/p2p/" + linkOther}},
 		},
+		{ // the owner, behind a relay
+			"peergate://" + linkOwner + "/x?via=/ip4/192.0.2.7/tcp/8555/p2p/" + linkOther + "/p2p-circuit",
+			ShareLink{Owner: linkOwner, Name: "x", Via: []string{"/ip4/192.0.2.7/tcp/8555/p2p/" + linkOther + "/p2p-circuit"}},
+		},
 	} {
 		got, err := ParseShareLink(" " + tt.text + "\n")
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("ParseShareLink %s = %+v, %v, want %+v", tt.text, got, err, tt.want)
+		}
+		for _, via := range got.Via {
+			if id, _, err := got.dial(via); err != nil || strings.HasSuffix(via, "/p2p-circuit") && id != got.Owner {
+				t.Errorf("dial %s = %s, %v", via, id, err)
+			}
 		}
 		if s := got.String(); s != tt.text {
 			t.Errorf("String = %s, want %s", s, tt.text)
