@@ -69,6 +69,7 @@ func TestOwnersAddressByExchange(t *testing.T) {
 	a.WaitStream("live")
 	p := lab.Play(t, c.URL("a/live"), lab.UDP)
 	p.Plays(2 * time.Second)
+	c.WaitLog(0, "peer connected", "peer=a")
 	b.Kill()
 	p.Plays(6 * time.Second)
 	p.Connected()

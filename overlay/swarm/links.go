@@ -258,9 +258,9 @@ func (s *Swarm) disconnect(p *peer) {
 func (s *Swarm) seek() {
 	every := findIdle
 	switch {
-	case s.wanting() != 0:
+	case s.wanting() != 0, s.astray() && s.now.Sub(s.joining) < findThin:
 		every = findEvery
-	case s.thin != 0:
+	case s.thin != 0, s.astray():
 		every = findThin
 	}
 	if at := s.sought.Add(every); s.now.Before(at) {
@@ -288,6 +288,12 @@ func (s *Swarm) seek() {
 			s.drop(p)
 		}
 	}
+}
+
+// astray tells whether nobody has said yet where the owner is, from whom the channel can be had when all others go.
+func (s *Swarm) astray() bool {
+	p := s.peers[s.cfg.Owner]
+	return !s.owner() && (p == nil || p.link == unlinked && len(p.addresses) == 0 && !p.keep)
 }
 
 // shuffled returns the peers in random order.

@@ -28,3 +28,20 @@ func TestOnlyMembersAreNamed(t *testing.T) {
 		t.Errorf("members named: %v, want %v", names, want)
 	}
 }
+
+// A member whose parent had joined at the same time did not ask for others for 20 s, and lost the channel with the parent.
+func TestOwnerIsLookedFor(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("parent")
+	r.serve()
+	r.flow(0, 50) // 20 ms apart
+	if _, ok := sent[Find](r.take())["parent"]; !ok {
+		t.Fatal("a member that does not know where the owner is does not ask")
+	}
+	r.say("parent", Members{Self: r.member("parent"), Members: []Member{r.member("owner")}})
+	r.take()
+	r.flow(50, 200)
+	if m, ok := sent[Find](r.take())["parent"]; ok {
+		t.Errorf("Find = %+v after the owner was named, want none so soon", m)
+	}
+}
