@@ -167,6 +167,8 @@ func (p *Pool) openOwn(ctx context.Context, name media.Name, base *media.Stream,
 
 // openRender begins a rendition that ffmpeg makes, and waits until it does.
 func (p *Pool) openRender(ctx context.Context, name media.Name, base *media.Stream, profile conf.Profile) (*media.Stream, error) {
+	hold := base.Subscribe(media.SubscribeOptions{Queue: 1}) // one that is idle would end before ffmpeg plays it
+	defer hold.Close()
 	tool, err := p.ffmpeg(ctx)
 	if err != nil {
 		return nil, err

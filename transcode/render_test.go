@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -153,6 +154,30 @@ func TestRenderRestarts(t *testing.T) {
 	}
 	if s.hub.Stream("cam~quicktime") != st {
 		t.Error("players have lost their stream")
+	}
+}
+
+// TestRenderHoldsItsBase has a slow ffmpeg looked at: the base is not idle, or it would end before ffmpeg plays it.
+func TestRenderHoldsItsBase(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "mark")
+	s := newStage(t, "exec sleep 600", func(c *conf.Transcode) {
+		c.FFmpeg = script(t, `until test -e `+mark+`; do sleep 0.01; done; exec `+c.FFmpeg+` "$@"`)
+	})
+	opened := make(chan error, 1)
+	go func() {
+		_, err := s.hub.Open(t.Context(), "cam~quicktime")
+		opened <- err
+	}()
+	base := s.hub.Stream("cam")
+	s.eventually("the base is held", func() bool { return base.Subscribers() == 1 })
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	if n := base.Subscribers(); n != 0 {
+		t.Errorf("%d hold the base when ffmpeg plays it, want none beside ffmpeg", n)
 	}
 }
 
