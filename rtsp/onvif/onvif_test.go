@@ -11,11 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 const envelope = `<?xml version="1.0"?><SOAP-ENV:Envelope xmlns:SOAP-ENV="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="x" xmlns:trt="y" xmlns:tt="z" xmlns:d="w"><SOAP-ENV:Body>%s</SOAP-ENV:Body></SOAP-ENV:Envelope>`
@@ -162,14 +164,48 @@ func TestAskSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func FuzzParseAnswer(f *testing.F) {
-	f.Add([]byte(fmt.Sprintf(envelope, `<ProbeMatches><ProbeMatch><Scopes>onvif://www.onvif.org/name/%41</Scopes><XAddrs>http://192.0.2.7:80/x https://[::1]</XAddrs></ProbeMatch></ProbeMatches>`)))
-	from := netip.MustParseAddr("198.51.100.7")
+// FuzzAnswers gives a device's answers, to the probe and to each question. What is printed of them is bounded and has no marks
+// that would steer a terminal.
+func FuzzAnswers(f *testing.F) {
+	for _, body := range []string{
+		`<d:ProbeMatches><d:ProbeMatch><d:Scopes>onvif://www.onvif.org/name/A%1b</d:Scopes><d:XAddrs>http://192.0.2.1:80/x https://[::1]/y</d:XAddrs></d:ProbeMatch></d:ProbeMatches>`,
+		`<GetCapabilitiesResponse><Capabilities><Media><XAddr>http://127.0.0.1/media</XAddr></Media></Capabilities></GetCapabilitiesResponse>`,
+		`<GetProfilesResponse><Profiles token="1"><Name>main</Name></Profiles></GetProfilesResponse><GetStreamUriResponse><MediaUri><Uri>rtsp://a:b@127.0.0.1/1</Uri></MediaUri></GetStreamUriResponse>`,
+		`<Fault><Code><Subcode><Value>ter:NotAuthorized</Value></Subcode></Code><Reason><Text>no</Text></Reason></Fault>`,
+	} {
+		f.Add(fmt.Appendf(nil, envelope, body))
+	}
+	from := netip.MustParseAddr("127.0.0.1")
 	f.Fuzz(func(t *testing.T, b []byte) {
+		clean := func(what string) {
+			if strings.ContainsFunc(what, unicode.IsControl) || len(what) > 4<<10 {
+				t.Errorf("%.100q would be printed, of %d bytes", what, len(what))
+			}
+		}
 		for _, d := range parseAnswer(b, from) {
-			if !strings.Contains(d.service, "//198.51.100.7") || strings.ContainsAny(d.Name+d.Hardware, "\n\x1b") {
-				t.Errorf("device %+v", d)
+			if u, err := url.Parse(d.service); err != nil || u.Hostname() != from.String() {
+				t.Errorf("%q would be asked, which is not the device", d.service)
+			}
+			clean(d.Name)
+			clean(d.Hardware)
+		}
+		c := &client{http: &http.Client{Transport: always(b)}}
+		d := Device{Address: from, service: "http://127.0.0.1/device"}
+		d.Streams, d.Err = c.streams(t.Context(), &d)
+		for _, s := range d.Streams {
+			clean(s.Profile)
+			clean(s.Codec)
+			if u, err := url.Parse(s.URL); err != nil || u.User != nil {
+				t.Errorf("stream %q", s.URL)
 			}
 		}
 	})
+}
+
+// always answers each request with the same.
+type always []byte
+
+// RoundTrip implements http.RoundTripper.
+func (a always) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(a))}, nil
 }
