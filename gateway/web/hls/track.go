@@ -11,6 +11,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/pion/rtp"
 
+	"peergate/gateway/web/nal"
 	"peergate/media"
 )
 
@@ -76,16 +77,16 @@ func newTrack(mt *media.Track) (*track, error) {
 	case *format.H264:
 		codec = &codecs.H264{SPS: f.SPS, PPS: f.PPS}
 		t.decode, err = decoding(f.CreateDecoder())
-		sets := newParams(h264Kind, f.SPS, f.PPS)
+		sets := nal.H264(f.SPS, f.PPS)
 		t.write = func(m *gohlslib.Muxer, wall time.Time, pts int64, au [][]byte) error {
-			return m.WriteH264(t.lib, wall, pts, sets.complete(au))
+			return m.WriteH264(t.lib, wall, pts, sets.Complete(au))
 		}
 	case *format.H265:
 		codec = &codecs.H265{VPS: f.VPS, SPS: f.SPS, PPS: f.PPS}
 		t.decode, err = decoding(f.CreateDecoder())
-		sets := newParams(h265Kind, f.VPS, f.SPS, f.PPS)
+		sets := nal.H265(f.VPS, f.SPS, f.PPS)
 		t.write = func(m *gohlslib.Muxer, wall time.Time, pts int64, au [][]byte) error {
-			return m.WriteH265(t.lib, wall, pts, sets.complete(au))
+			return m.WriteH265(t.lib, wall, pts, sets.Complete(au))
 		}
 	case *format.AV1:
 		codec = &codecs.AV1{}

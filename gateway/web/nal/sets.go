@@ -1,4 +1,6 @@
-package hls
+// Package nal keeps the parameter sets of H.264 and H.265 streams, so that each key picture can begin with them: players over
+// HTTP look for them there, but some encoders, such as ffmpeg's RTSP output, have them in the description alone.
+package nal
 
 import (
 	"slices"
@@ -7,20 +9,23 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 )
 
-// params keeps the parameter sets of a track, so that each key frame can begin with them: the library must see them in the
-// stream, but some encoders, such as ffmpeg's RTSP output, have them in the description alone.
-type params struct {
+// Sets are the parameter sets of a track.
+type Sets struct {
 	kind func(unit []byte) int // which set a unit is, 0 and up; key or other
 	sets [][]byte              // nil while unknown
 }
+
+// H264 returns the sets of a track of H.264; nil is unknown.
+func H264(sps, pps []byte) *Sets { return &Sets{h264Kind, [][]byte{sps, pps}} }
+
+// H265 returns those of one of H.265.
+func H265(vps, sps, pps []byte) *Sets { return &Sets{h265Kind, [][]byte{vps, sps, pps}} }
 
 // Kinds of units that are no parameter sets.
 const (
 	keyUnit   = -1
 	otherUnit = -2
 )
-
-func newParams(kind func([]byte) int, sets ...[]byte) *params { return &params{kind, sets} }
 
 // h264Kind orders the units of H.264: SPS, PPS.
 func h264Kind(unit []byte) int {
@@ -50,8 +55,8 @@ func h265Kind(unit []byte) int {
 	return otherUnit
 }
 
-// complete returns the units of a picture without empty ones; a key picture has all parameter sets before it.
-func (p *params) complete(units [][]byte) [][]byte {
+// Complete returns the units of a picture without empty ones; a key picture has all parameter sets before it.
+func (p *Sets) Complete(units [][]byte) [][]byte {
 	units = slices.DeleteFunc(units, func(u []byte) bool { return len(u) == 0 })
 	key := false
 	missing := slices.Clone(p.sets)
