@@ -21,6 +21,7 @@ type Config struct {
 	Ledger    Ledger            `yaml:"ledger"`
 	Transcode Transcode         `yaml:"transcode"`
 	HLS       HLS               `yaml:"hls"`
+	WebRTC    WebRTC            `yaml:"webrtc"`
 	API       API               `yaml:"api"`
 }
 
@@ -32,6 +33,7 @@ func Default() Config {
 		Overlay:   defaultOverlay(),
 		Transcode: defaultTranscode(),
 		HLS:       defaultHLS(),
+		WebRTC:    defaultWebRTC(),
 	}
 }
 
@@ -86,6 +88,7 @@ func (c *Config) check(f faults) {
 	c.Ledger.check(f)
 	c.Transcode.check(f)
 	c.HLS.check(f)
+	c.WebRTC.check(f)
 	c.API.check(f)
 }
 

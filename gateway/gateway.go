@@ -146,6 +146,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.Ledger = running.Ledger
 	c.Transcode = running.Transcode
 	c.HLS = running.HLS
+	c.WebRTC = running.WebRTC
 	c.API = running.API
 	return c
 }

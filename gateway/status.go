@@ -5,6 +5,7 @@ import (
 
 	"peergate/gateway/web"
 	"peergate/gateway/web/hls"
+	"peergate/gateway/web/webrtc"
 	"peergate/overlay"
 	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
@@ -14,7 +15,7 @@ import (
 
 // Status tells what the gateway does now, in the words of the API.
 func (g *gateway) Status() web.Status {
-	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status()), HLS: hlsStatus(g.front.HLS()), Renditions: renditions(g.renditions.Status())}
+	st := web.Status{Version: version(), Since: g.since, Streams: g.streams(), RTSP: rtspStatus(g.server.Status()), HLS: hlsStatus(g.front.HLS()), WebRTC: webrtcStatus(g.front.WebRTC()), Renditions: renditions(g.renditions.Status())}
 	if g.node != nil {
 		st.ID = string(g.id.ID)
 		o := overlayStatus(g.node.Status())
@@ -77,6 +78,16 @@ func hlsStatus(h hls.Status) web.HLS {
 	w := web.HLS{Players: h.Players, BytesOut: h.Bytes, Streams: []web.HLSStream{}}
 	for _, s := range h.Streams {
 		w.Streams = append(w.Streams, web.HLSStream{Name: string(s.Name), Source: string(s.Source), Since: s.Since, Players: s.Players, Bytes: s.Bytes})
+	}
+	return w
+}
+
+func webrtcStatus(s webrtc.Status) web.WebRTC {
+	w := web.WebRTC{BytesOut: s.BytesOut, Sessions: []web.WebRTCSession{}}
+	for _, n := range s.Sessions {
+		w.Sessions = append(w.Sessions, web.WebRTCSession{
+			Stream: string(n.Stream), Publisher: n.Publisher, Remote: n.Remote, User: n.User, Since: n.Since, Bytes: n.Bytes,
+		})
 	}
 	return w
 }

@@ -88,6 +88,9 @@ func printStatus(out io.Writer, st web.Status, now time.Time) error {
 	if len(st.RTSP.Sessions) > 0 {
 		printSessions(w, st.RTSP.Sessions, now)
 	}
+	if len(st.WebRTC.Sessions) > 0 {
+		printWebRTC(w, st.WebRTC.Sessions, now)
+	}
 	if len(st.HLS.Streams) > 0 {
 		printHLS(w, st.HLS.Streams, now)
 	}
@@ -108,6 +111,17 @@ func printSessions(w io.Writer, all []web.Session, now time.Time) {
 			does = "publishes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Remote, s.User, s.Stream, does, s.Transport, size(s.Bytes), s.Skipped, s.Lost, age(s.Since, now))
+	}
+}
+
+func printWebRTC(w io.Writer, all []web.WebRTCSession, now time.Time) {
+	fmt.Fprintln(w, "\nWEBRTC\tUSER\tSTREAM\tDOES\tBYTES\tSINCE")
+	for _, s := range all {
+		does := "plays"
+		if s.Publisher {
+			does = "publishes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Remote, s.User, s.Stream, does, size(s.Bytes), age(s.Since, now))
 	}
 }
 

@@ -22,6 +22,12 @@ type status struct {
 			Bytes int
 		}
 	}
+	WebRTC struct {
+		Sessions []struct {
+			Stream    string
+			Publisher bool
+		}
+	}
 	// Overlay has every channel that the gateway carries.
 	Overlay struct {
 		Peers []struct {

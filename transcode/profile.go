@@ -21,6 +21,14 @@ var readyProfiles = map[string]conf.Profile{
 		Video: conf.ProfileVideo{Codec: "h264", Profile: "baseline", Bitrate: conf.Unlimited, GOP: 2 * time.Second},
 		Audio: conf.ProfileAudio{Codec: "aac", Bitrate: 128_000},
 	},
+	"opus": {
+		Video: conf.ProfileVideo{Codec: conf.Copy, Bitrate: conf.Unlimited},
+		Audio: conf.ProfileAudio{Codec: "opus", Bitrate: 96_000},
+	},
+	"webrtc": {
+		Video: conf.ProfileVideo{Codec: "h264", Profile: "baseline", Bitrate: conf.Unlimited, GOP: 2 * time.Second},
+		Audio: conf.ProfileAudio{Codec: "opus", Bitrate: 96_000},
+	},
 	"aac": {
 		Video: conf.ProfileVideo{Codec: conf.Copy, Bitrate: conf.Unlimited},
 		Audio: conf.ProfileAudio{Codec: "aac", Bitrate: 128_000},

@@ -180,7 +180,7 @@ func TestEncoders(t *testing.T) {
 		"tv": {Video: conf.ProfileVideo{Codec: "h265"}, Audio: conf.ProfileAudio{Codec: "opus"}},
 		"as": {Video: conf.ProfileVideo{Codec: "copy"}},
 	}})
-	want := map[string]string{"libx264": "quicktime", "aac": "aac", "libx265": "tv", "libopus": "tv"}
+	want := map[string]string{"libx264": "quicktime", "aac": "aac", "libx265": "tv", "libopus": "opus"}
 	if len(need) != len(want) {
 		t.Errorf("Encoders = %v, want %v", need, want)
 	}

@@ -203,7 +203,7 @@ func TestOpenSaysWhy(t *testing.T) {
 	}{
 		{"nothing", true, "not found"},
 		{"nothing~l16", true, "not found"},
-		{"cam~360p", true, `no profile "360p", the profiles are aac, l16, pcma, pcmu, quicktime`},
+		{"cam~360p", true, `no profile "360p", the profiles are aac, l16, opus, pcma, pcmu, quicktime, webrtc`},
 		{"cam~l16~pcmu", true, "rendition of a rendition"},
 		{"film~pcma", false, "no audio in PCMU, PCMA or L16 to convert, its tracks are H264, OPUS"},
 	} {

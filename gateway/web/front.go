@@ -13,6 +13,7 @@ import (
 
 	"peergate/conf"
 	"peergate/gateway/web/hls"
+	"peergate/gateway/web/webrtc"
 	"peergate/media"
 )
 
@@ -25,10 +26,11 @@ const (
 
 // Front is what players meet over HTTP.
 type Front struct {
-	cfg   conf.Config
-	guard Guard
-	hls   *hls.Server // nil when it is off
-	log   *slog.Logger
+	cfg    conf.Config
+	guard  Guard
+	hls    *hls.Server    // nil when it is off
+	webrtc *webrtc.Server // likewise
+	log    *slog.Logger
 }
 
 // NewFront returns a front that does nothing until Run.
@@ -36,6 +38,9 @@ func NewFront(c conf.Config, guard Guard, hub *media.Hub, log *slog.Logger) *Fro
 	f := &Front{cfg: c, guard: guard, log: log.With("part", "web")}
 	if c.HLS.Listen != "" {
 		f.hls = hls.New(c.HLS, c.Transcode.Profiles, hub, log)
+	}
+	if c.WebRTC.Listen != "" {
+		f.webrtc = webrtc.New(c.WebRTC, c.RTSP.PublisherGrace, hub, log)
 	}
 	return f
 }
@@ -47,6 +52,10 @@ func (f *Front) Run(ctx context.Context) error {
 		g.Go(func() error { return f.hls.Run(ctx) })
 		g.Go(func() error { return f.at(ctx, "hls.listen", f.cfg.HLS.Listen) })
 	}
+	if f.webrtc != nil {
+		g.Go(func() error { return f.webrtc.Run(ctx) })
+		g.Go(func() error { return f.at(ctx, "webrtc.listen", f.cfg.WebRTC.Listen) })
+	}
 	return g.Wait()
 }
 
@@ -56,6 +65,14 @@ func (f *Front) HLS() hls.Status {
 		return hls.Status{}
 	}
 	return f.hls.Status()
+}
+
+// WebRTC tells what players and publishers over WebRTC do.
+func (f *Front) WebRTC() webrtc.Status {
+	if f.webrtc == nil {
+		return webrtc.Status{}
+	}
+	return f.webrtc.Status()
 }
 
 // at serves at an address, which the setting names, as soon as it is free.

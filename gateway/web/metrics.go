@@ -29,6 +29,7 @@ type collector struct {
 	info, began                                            metric
 	players, publishers, connections, rtspBytes            metric
 	hlsPlayers, hlsStreams, hlsBytes                       metric
+	rtcPlayers, rtcPublishers, rtcBytes                    metric
 	subscribers, publishing, packets, bytes, lost          metric
 	peers, connected, rtt, overlayBytes                    metric
 	renditions, speed, frames, restarts                    metric
@@ -51,6 +52,10 @@ func newCollector(g Gateway) *collector {
 		hlsPlayers: newMetric(gauge, "hls_players", "Players of HLS that have asked within the last 10 s."),
 		hlsStreams: newMetric(gauge, "hls_streams", "Streams of which segments are made."),
 		hlsBytes:   newMetric(counter, "hls_bytes_total", "Bytes of playlists and segments given out."),
+
+		rtcPlayers:    newMetric(gauge, "webrtc_players", "Players over WebRTC (WHEP)."),
+		rtcPublishers: newMetric(gauge, "webrtc_publishers", "Publishers over WebRTC (WHIP)."),
+		rtcBytes:      newMetric(counter, "webrtc_bytes_total", "Bytes of media to players over WebRTC, without headers."),
 
 		subscribers: newMetric(gauge, "stream_subscribers", "Who reads the stream in this gateway: players, peers, renditions.", "stream"),
 		publishing:  newMetric(gauge, "stream_publishing", "1 while the stream has a publisher.", "stream"),
@@ -97,6 +102,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	send(c.hlsPlayers, float64(st.HLS.Players))
 	send(c.hlsStreams, float64(len(st.HLS.Streams)))
 	send(c.hlsBytes, float64(st.HLS.BytesOut))
+	players, publishers := st.WebRTC.players()
+	send(c.rtcPlayers, float64(players))
+	send(c.rtcPublishers, float64(publishers))
+	send(c.rtcBytes, float64(st.WebRTC.BytesOut))
 	for _, s := range st.Streams {
 		send(c.subscribers, float64(s.Subscribers), s.Name)
 		send(c.publishing, truth(s.Publishing), s.Name)

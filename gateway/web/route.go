@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 
@@ -51,37 +52,55 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // none of theirs, so that a page can use only what it knows by itself.
 func (f *Front) share(w http.ResponseWriter, r *http.Request) {
 	origin := f.cfg.HLS.AllowOrigin
+	if isSession(r.URL.Path) {
+		origin = f.cfg.WebRTC.AllowOrigin
+	}
 	if origin == "" {
 		return
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Location, ETag, Accept-Patch")
 	if r.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Range")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Range")
 		h.Set("Access-Control-Max-Age", "3600")
 	}
 }
 
-// route finds who answers a request.
-func (f *Front) route(w http.ResponseWriter, r *http.Request) error {
-	path := strings.TrimPrefix(r.URL.Path, "/")
-	i := strings.LastIndexByte(path, '/')
-	if i < 0 {
-		return &Refusal{Status: http.StatusNotFound, Text: "the address of a stream is /NAME/" + hlsMaster}
-	}
-	dir, file := path[:i], path[i+1:]
-	switch {
-	case f.hls != nil && (strings.HasSuffix(file, ".m3u8") || strings.HasSuffix(file, ".mp4")):
-		return f.serveHLS(w, r, dir, file)
-	}
-	return &Refusal{Status: http.StatusNotFound, Text: "the address of a stream is /NAME/" + hlsMaster}
+// isSession reports whether a path is about WebRTC.
+func isSession(p string) bool {
+	last, before := path.Base(p), path.Base(path.Dir(p))
+	return last == whep || last == whip || before == whep || before == whip
 }
 
-// hlsMaster is the playlist that players are given.
-const hlsMaster = "index.m3u8"
+// route finds who answers a request.
+func (f *Front) route(w http.ResponseWriter, r *http.Request) error {
+	stream := strings.Trim(r.URL.Path, "/")
+	dir, file := path.Split(stream)
+	dir = strings.TrimSuffix(dir, "/")
+	parent, kind := path.Split(dir)
+	switch {
+	case stream == "" || stream == "favicon.ico":
+		return &Refusal{Status: http.StatusNotFound, Text: "the page of a stream is /NAME, its HLS /NAME/index.m3u8"}
+	case dir == "":
+		return f.servePage(w, r, stream)
+	case f.webrtc != nil && (file == whep || file == whip):
+		return f.serveOffer(w, r, dir, file)
+	case f.webrtc != nil && parent != "" && (kind == whep || kind == whip):
+		return f.serveSession(w, r, file)
+	case isSession(r.URL.Path):
+		return &Refusal{Status: http.StatusNotFound, Text: "WebRTC is turned off (webrtc.listen)"}
+	case strings.HasSuffix(file, ".m3u8") || strings.HasSuffix(file, ".mp4"):
+		return f.serveHLS(w, r, dir, file)
+	}
+	return f.servePage(w, r, stream)
+}
 
 func (f *Front) serveHLS(w http.ResponseWriter, r *http.Request, dir, file string) error {
+	if f.hls == nil {
+		return &Refusal{Status: http.StatusNotFound, Text: "HLS is turned off (hls.listen)"}
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		return &Refusal{Status: http.StatusMethodNotAllowed, Text: "HLS is read by GET"}

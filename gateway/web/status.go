@@ -10,6 +10,7 @@ type Status struct {
 	Streams []Stream  `json:"streams"` // by name
 	RTSP    RTSP      `json:"rtsp"`
 	HLS     HLS       `json:"hls"`
+	WebRTC  WebRTC    `json:"webrtc"`
 	Overlay *Overlay  `json:"overlay,omitempty"` // nil when it is off
 
 	Renditions []Rendition `json:"renditions"` // that ffmpeg makes, by name
@@ -82,6 +83,34 @@ type HLSStream struct {
 	Since   time.Time `json:"since"`
 	Players int       `json:"players"`
 	Bytes   uint64    `json:"bytes"` // given out
+}
+
+// WebRTC tells of players (WHEP) and publishers (WHIP) over WebRTC.
+type WebRTC struct {
+	BytesOut uint64          `json:"bytes_out"` // to players
+	Sessions []WebRTCSession `json:"sessions"`  // the oldest first
+}
+
+// WebRTCSession is a player or a publisher.
+type WebRTCSession struct {
+	Stream    string    `json:"stream"`
+	Publisher bool      `json:"publisher"`
+	Remote    string    `json:"remote"`
+	User      string    `json:"user"`
+	Since     time.Time `json:"since"`
+	Bytes     uint64    `json:"bytes"` // received of a publisher, sent to a player
+}
+
+// players returns how many there are, and how many publishers.
+func (w *WebRTC) players() (players, publishers int) {
+	for _, s := range w.Sessions {
+		if s.Publisher {
+			publishers++
+		} else {
+			players++
+		}
+	}
+	return players, publishers
 }
 
 // Overlay tells of the exchange with other gateways.

@@ -124,6 +124,7 @@ var sample = fixed{
 	Streams: []Stream{{Name: "a/ä", Packets: 7, Bytes: 700, Publishing: true, Tracks: []string{"H264"}, Since: time.Unix(2000, 0).UTC()}},
 	RTSP:    RTSP{Players: 3, BytesOut: 99, Sessions: []Session{}},
 	HLS:     HLS{Players: 2, BytesOut: 77, Streams: []HLSStream{{Name: "a", Source: "a~aac", Players: 2, Since: time.Unix(4000, 0).UTC()}}},
+	WebRTC:  WebRTC{BytesOut: 55, Sessions: []WebRTCSession{{Stream: "a"}, {Stream: "b", Publisher: true}, {Stream: "a"}}},
 
 	Renditions: []Rendition{{Name: "a~x", Base: "a", Process: 9, Since: time.Unix(3000, 0).UTC(), Restarts: 4, Frames: 600, Speed: 1.5}},
 	Overlay: &Overlay{
@@ -288,6 +289,9 @@ func TestMetrics(t *testing.T) {
 		`peergate_hls_players 2`,
 		`peergate_hls_streams 1`,
 		`peergate_hls_bytes_total 77`,
+		`peergate_webrtc_players 2`,
+		`peergate_webrtc_publishers 1`,
+		`peergate_webrtc_bytes_total 55`,
 		`peergate_stream_bytes_total{stream="a/ä"} 700`,
 		`peergate_stream_publishing{stream="a/ä"} 1`,
 		`peergate_transcode_renditions 1`,

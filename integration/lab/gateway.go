@@ -41,6 +41,7 @@ type Gateway struct {
 	overlay int // port
 	secure  int // port of RTSPS
 	hls     int // port
+	webrtc  int // port of HTTP and UDP; TCP has the next
 	peers   []string
 	proc    *Program
 }
@@ -52,7 +53,7 @@ var peerID = regexp.MustCompile(`12D3KooW[1-9A-HJ-NP-Za-km-z]{44}`)
 func NewGateway(t testing.TB, name string) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), hls: freePort(t), t: t,
+		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), hls: freePort(t), webrtc: freePort(t), t: t,
 		LogLevel: "debug",
 		Overlay:  []string{"idle_after: 2s"},
 	}
@@ -88,6 +89,7 @@ func (g *Gateway) write() {
 	for _, l := range g.HLS {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
+	fmt.Fprintf(&b, "webrtc:\n  listen: %[1]q\n  udp: %[1]q\n  tcp: %[2]q\n", g.WebHostPort(), net.JoinHostPort(g.Host, fmt.Sprint(g.webrtc+1)))
 	b.WriteString("overlay:\n  listen:\n")
 	for _, a := range g.Addresses() {
 		fmt.Fprintf(&b, "    - %s\n", a)
@@ -184,6 +186,12 @@ func (g *Gateway) HostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint
 
 // URL returns the URL of a stream at this gateway.
 func (g *Gateway) URL(name string) string { return "rtsp://" + g.HostPort() + "/" + name }
+
+// WebHostPort is where it serves pages and WebRTC.
+func (g *Gateway) WebHostPort() string { return net.JoinHostPort(g.Host, fmt.Sprint(g.webrtc)) }
+
+// WebURL returns the URL of a path of its pages.
+func (g *Gateway) WebURL(path string) string { return "http://" + g.WebHostPort() + "/" + path }
 
 // HLSURL returns the URL of a stream's file for players of HLS.
 func (g *Gateway) HLSURL(name, file string) string {
