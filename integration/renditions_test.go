@@ -388,3 +388,38 @@ func TestRenditionAlways(t *testing.T) {
 		t.Error("ffmpeg goes on after the gateway's end")
 	}
 }
+
+// TestRenditionForTheSwarm has one strong gateway make a rendition of another's stream and share it under a name of its own: two
+// sites that make none themselves get it from there, and one ffmpeg runs.
+func TestRenditionForTheSwarm(t *testing.T) {
+	t.Parallel()
+	a, strong, c, d := lab.NewGateway(t, "a"), lab.NewGateway(t, "strong"), lab.NewGateway(t, "c"), lab.NewGateway(t, "d")
+	strong.More = "streams: {small: {source: \"stream:a/live~180p\"}}\n" + renditions
+	a.Knows(strong)
+	strong.Knows(a, c, d)
+	c.Knows(strong)
+	d.Knows(strong)
+	for _, g := range []*lab.Gateway{a, strong, c, d} {
+		g.Start()
+	}
+	lab.Encode(t, lab.H264(t), a.URL("live"))
+	a.WaitStream("live")
+	var players []*lab.Player
+	for _, g := range []*lab.Gateway{c, d} {
+		if got := probe(t, g.URL("strong/small")); len(got) != 2 || got[0].Height != 180 {
+			t.Errorf("strong/small at %s has %+v, want 180p with sound", g.Name, got)
+		}
+		players = append(players, lab.Play(t, g.URL("strong/small"), lab.TCP))
+	}
+	for _, p := range players {
+		p.Plays(2 * time.Second)
+	}
+	if n := len(children(t, strong)); n != 1 {
+		t.Errorf("%d ffmpeg run at the strong gateway, want 1 for both sites", n)
+	}
+	for _, g := range []*lab.Gateway{a, c, d} {
+		if n := len(children(t, g)); n != 0 {
+			t.Errorf("%d ffmpeg run at %s, want none", n, g.Name)
+		}
+	}
+}
