@@ -81,27 +81,27 @@ func (n *Node) credentials(owner p2p.ID, name media.Name) []byte {
 	return b
 }
 
-// lets tells whether a question for a stream of this gateway brings a ticket for it. The gateway that asked first may take
-// part in the channel from then on.
-func (n *Node) lets(s *seek) bool {
+// lets tells whether a question for a stream of this gateway brings a ticket for it, or why the ticket is not good. The
+// gateway that asked first may take part in the channel from then on.
+func (n *Node) lets(s *seek) (ok bool, refused error) {
 	c := n.options().Conf
 	if len(s.request) == 0 || !shares(c.Share, s.name) || accessTo(&c, s.name) != chunk.Members {
-		return false
+		return false, nil
 	}
 	id, now := channelID(n.ID(), s.name), time.Now()
 	r, t, err := n.readRequest(s.request)
-	if err == nil && chunk.ID(r.Channel) == id {
-		err = n.entitles(t, r, s.name, now)
-	}
 	if err != nil || chunk.ID(r.Channel) != id {
-		return false
+		return false, nil
+	}
+	if err := n.entitles(t, r, s.name, now); err != nil {
+		return false, err
 	}
 	gateway, err := p2p.IDOf(r.Gateway)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	n.leaves.add(id, gateway, t, now)
-	return true
+	return true, nil
 }
 
 // leave returns the leave of a holder: its ticket, which stands for a short time.

@@ -202,8 +202,16 @@ func (n *Node) lookInto(ctx context.Context, from p2p.ID, s *seek) (*found, *mis
 
 // lookHere answers a question about a stream of this gateway.
 func (n *Node) lookHere(ctx context.Context, from p2p.ID, s *seek) (*found, *missing) {
-	if !n.own(s.name) || !n.gives(from, s.name) && !n.lets(s) {
+	if !n.own(s.name) {
 		return nil, &missing{cause: causeRefused}
+	}
+	if !n.gives(from, s.name) {
+		switch ok, err := n.lets(s); {
+		case err != nil:
+			return nil, &missing{cause: causeForbidden, text: err.Error()}
+		case !ok:
+			return nil, &missing{cause: causeRefused}
+		}
 	}
 	ch, err := n.ownChannel(ctx, s.name)
 	if err != nil {
@@ -355,6 +363,8 @@ func (n *Node) notFound(owner p2p.ID, name media.Name, r outcome) error {
 	switch r.cause {
 	case causeUnknown:
 		return fmt.Errorf("%s has no stream %q: %w", who, name, media.ErrNotFound)
+	case causeForbidden:
+		return fmt.Errorf("%s/%s is refused by its owner: %s: %w", who, name, clip(r.text), media.ErrForbidden)
 	case causeRefused:
 		return fmt.Errorf("%s does not share %q: %w", who, name, media.ErrNotFound)
 	}

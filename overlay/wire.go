@@ -114,6 +114,7 @@ const (
 	causeUnreachable                  // nobody could reach the owner
 	causeRefused                      // the owner does not share it
 	causeUnknown                      // the owner has no such stream
+	causeForbidden                    // the owner refuses the ticket; the text says why
 )
 
 // ping is answered by a ping whose echo is its stamp.
