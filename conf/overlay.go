@@ -30,6 +30,7 @@ type Overlay struct {
 	Congestion  string       `yaml:"congestion"`   // of TCP connections to peers: bbr where the kernel has it, or system
 	NetworkKey  string       `yaml:"network_key"`  // file with the key of a private network; "" is none
 
+	MDNS         bool        `yaml:"mdns"`         // find other gateways in the local network, and be found
 	PortMapping  bool        `yaml:"port_mapping"` // ask the router to let others in, by UPnP or NAT-PMP
 	Reachability string      `yaml:"reachability"` // whether others can connect: auto, public or private
 	RelayFor     []string    `yaml:"relay_for"`    // patterns of the petnames of peers to pass connections on for, or any
@@ -48,6 +49,7 @@ func defaultOverlay() Overlay {
 
 		Congestion: CongestionBBR,
 
+		MDNS:         true,
 		PortMapping:  true,
 		Reachability: auto,
 		RelayLimits:  defaultRelayLimits(),

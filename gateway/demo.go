@@ -114,7 +114,7 @@ func peers(list ...string) string { return "peers:\n" + strings.Join(list, "") }
 
 // build makes the gateway from a configuration such as a file has.
 func (s *site) build(log *slog.Logger) error {
-	text := fmt.Sprintf("rtsp: {listen: \"127.0.0.1:%d\"}\nhls: {listen: \"\"}\nwebrtc: {listen: \"\"}\noverlay: {listen: [%s]}\n%s", s.rtsp, strings.Join(s.addresses(), ", "), s.settings)
+	text := fmt.Sprintf("rtsp: {listen: \"127.0.0.1:%d\"}\nhls: {listen: \"\"}\nwebrtc: {listen: \"\"}\noverlay: {listen: [%s], mdns: false}\n%s", s.rtsp, strings.Join(s.addresses(), ", "), s.settings)
 	c, err := parseConfig(s.name, []byte(text))
 	if err != nil {
 		return err

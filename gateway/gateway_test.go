@@ -26,7 +26,7 @@ type live struct {
 }
 
 // loopback is the beginning of a configuration for tests: ports are those that are free.
-const loopback = "rtsp: {listen: '127.0.0.1:0'}\noverlay: {listen: [/ip4/127.0.0.1/tcp/0]}\nhls: {listen: '127.0.0.1:0'}\nwebrtc: {listen: ''}\n"
+const loopback = "rtsp: {listen: '127.0.0.1:0'}\noverlay: {listen: [/ip4/127.0.0.1/tcp/0], mdns: false}\nhls: {listen: '127.0.0.1:0'}\nwebrtc: {listen: ''}\n"
 
 func newLive(t *testing.T, text string) *live {
 	t.Helper()

@@ -162,6 +162,9 @@ func (ch *channel) begin() {
 	if len(listed) > 0 {
 		ch.step(swarm.Candidates{Members: listed, Keep: true})
 	}
+	for id, addrs := range ch.n.near.all() {
+		ch.neighbour(id, addrs)
+	}
 	for _, l := range ch.n.linked() {
 		ch.relinked(l.peer)
 	}

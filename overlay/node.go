@@ -10,6 +10,7 @@
 //	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
 //	seek      how a channel is found over any number of gateways
 //	heirs     how a peer with a new key is known again
+//	neighbours are gateways heard of in the local network
 //	strangers who may connect though nobody lists them, and what they may ask for
 package overlay
 
@@ -69,6 +70,7 @@ type Node struct {
 	questions questions
 	passes    passes
 	leaves    leaves
+	near      neighbours
 	register  *access.Register
 	accounts  *accounts
 
@@ -125,7 +127,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
 		PortMapping: o.Conf.PortMapping && o.udp == nil, Reachability: o.Conf.Reachability, Relay: n.relaying(o.Conf),
-		Better: n.better, Moved: n.moved, Changed: n.readdressed,
+		Better: n.better, Moved: n.moved, Changed: n.readdressed, Neighbour: n.neighbourly(o.Conf),
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 		},

@@ -183,16 +183,26 @@ func (l *link) use() {
 	l.used.Store(time.Now().UnixNano())
 }
 
-// contacts returns the strangers that links name for a channel, who are dialled from now on until part.
+// contacts returns the strangers that links name for a channel and those of the local network, who are dialled from now on
+// until part.
 func (n *Node) contacts(owner p2p.ID, name media.Name) []*peer {
 	var all []*peer
-	for id, addrs := range n.book.tipped(owner, name) {
+	meet := func(id p2p.ID, addrs []string, keep bool) {
 		if id == n.ID() || n.book.peer(id) != nil {
-			continue
+			return
 		}
-		if p := n.book.meet(id, channelID(owner, name), true); p != nil {
+		if p := n.book.meet(id, channelID(owner, name), keep); p != nil {
 			p.learn(addrs)
 			all = append(all, p)
+		}
+	}
+	tipped := n.book.tipped(owner, name)
+	for id, addrs := range tipped {
+		meet(id, addrs, true)
+	}
+	for id, addrs := range n.near.all() {
+		if tipped[id] == nil {
+			meet(id, addrs, id == owner)
 		}
 	}
 	if len(all) > 0 {

@@ -97,6 +97,7 @@ func (n *Node) readdressed() {
 // moved finds out, when this machine has changed its addresses, which peers are still connected, and dials the others.
 func (n *Node) moved() {
 	n.moves.Add(1)
+	n.near.forget()
 	for _, l := range n.linked() {
 		n.start(func(ctx context.Context) { n.probe(ctx, l) })
 	}

@@ -55,7 +55,7 @@ func NewGateway(t testing.TB, name string) *Gateway {
 	g := &Gateway{
 		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), hls: freePort(t), webrtc: freePort(t), t: t,
 		LogLevel: "debug",
-		Overlay:  []string{"idle_after: 2s"},
+		Overlay:  []string{"idle_after: 2s", "mdns: false"}, // tests stay on this machine
 	}
 	g.write()
 	out := Run(t, Patience, Binary(t), "id", g.File())

@@ -54,6 +54,8 @@ type Options struct {
 	Moved func()
 	// Changed, when it is set, is told that Addrs or Reach may have changed.
 	Changed func()
+	// Neighbour, when it is set, is told of gateways that are heard of in the local network, where this one announces itself too.
+	Neighbour func(id ID, addresses []string)
 	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
 	UDP func(*net.UDPAddr) (net.PacketConn, error)
 }
@@ -69,6 +71,8 @@ type Host struct {
 	router basichost.NATManager   // that leads ports here; nil when none is asked
 	in     atomic.Uint64          // bytes of all streams, before encryption
 	out    atomic.Uint64
+
+	around chan struct{} // has a token when this machine has other addresses
 
 	places   places
 	observed observations
@@ -91,7 +95,7 @@ type Stats struct {
 // New returns a host that is not yet running.
 func New(o Options, log *slog.Logger) *Host {
 	return &Host{
-		o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), strangers: make(map[ID]bool),
+		o: o, log: log.With("part", "p2p"), ready: make(chan struct{}), around: make(chan struct{}, 1), strangers: make(map[ID]bool),
 		bridges: make(map[ID]bool),
 		lanes:   make(map[laneKey]transport.CapableConn),
 		places:  places{till: make(map[peer.ID]time.Time), next: make(map[peer.ID]time.Time)},
@@ -138,6 +142,9 @@ func (h *Host) Run(ctx context.Context) error {
 	h.serving.Go(func() { h.upgrade(ctx) })
 	if h.o.UDP == nil {
 		h.serving.Go(func() { h.watchMoves(ctx) })
+		if h.o.Neighbour != nil {
+			h.serving.Go(func() { h.lookAround(ctx) })
+		}
 	}
 	err = h.keepPlaces(ctx)
 	<-ctx.Done()

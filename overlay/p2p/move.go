@@ -29,6 +29,12 @@ func (h *Host) watchMoves(ctx context.Context) {
 		if lost := slices.ContainsFunc(had, func(a netip.Addr) bool { return !slices.Contains(has, a) }); lost {
 			h.move(has)
 		}
+		if len(has) > 0 && !slices.Equal(had, has) {
+			select {
+			case h.around <- struct{}{}:
+			default:
+			}
+		}
 		if len(has) > 0 {
 			had = has
 		}

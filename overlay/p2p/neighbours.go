@@ -1,0 +1,65 @@
+package p2p
+
+import (
+	"context"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+const (
+	// neighbourService is what gateways announce in the local network (RFC 6763 §7).
+	neighbourService = "_peergate._udp"
+	// lookAgain is the time after which a look around that failed is tried again: there may be no network yet.
+	lookAgain = 30 * time.Second
+)
+
+// lookAround announces this gateway in the local network by multicast DNS (RFC 6762) and hears of others, until ctx ends.
+// It begins anew when this machine has other addresses.
+func (h *Host) lookAround(ctx context.Context) {
+	for ctx.Err() == nil {
+		s := mdns.NewMdnsService(h.inner, neighbourService, notifee{h})
+		again := make(<-chan time.Time)
+		if err := s.Start(); err != nil {
+			h.log.Debug("local network not searched", "err", err, "redial", lookAgain)
+			again = time.After(lookAgain)
+		}
+		select {
+		case <-h.around:
+		case <-again:
+		case <-ctx.Done():
+		}
+		_ = s.Close() // it has nothing to save
+	}
+}
+
+// notifee takes what is heard.
+type notifee struct{ h *Host }
+
+// HandlePeerFound implements mdns.Notifee.
+func (n notifee) HandlePeerFound(found peer.AddrInfo) {
+	id, err := ParseID(found.ID.String())
+	if err != nil || id == n.h.ID() {
+		return
+	}
+	if addrs := nearby(found.Addrs); len(addrs) > 0 {
+		n.h.o.Neighbour(id, addrs)
+	}
+}
+
+// maxNearby bounds the addresses of a neighbour.
+const maxNearby = 16
+
+// nearby returns, of the addresses that a neighbour announces, those at which another machine can dial it.
+func nearby(addrs []ma.Multiaddr) []string {
+	var good []ma.Multiaddr
+	for _, a := range addrs {
+		if (isTCP(a) || isQUIC(a)) && !isCircuit(a) && !manet.IsIPLoopback(a) && !manet.IsIP6LinkLocal(a) && len(good) < maxNearby {
+			good = append(good, a)
+		}
+	}
+	return texts(good)
+}
