@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -20,6 +21,48 @@ type Channel struct {
 	Price  Price  `yaml:"price"`  // for each GB that a gateway with players gets
 	Hourly Price  `yaml:"hourly"` // for each hour that a player watches
 	Credit Price  `yaml:"credit"` // for each GB that a gateway gives to others
+
+	Directory Directory `yaml:"directory"` // what everybody is told of them
+}
+
+// Directory is what a gateway tells everybody of a channel, whoever may have it.
+type Directory struct {
+	Title       string   `yaml:"title"` // empty: nobody is told
+	Description string   `yaml:"description"`
+	Language    string   `yaml:"language"` // BCP 47, such as en or pt-BR
+	Tags        []string `yaml:"tags"`
+}
+
+// Lists tells whether everybody is told.
+func (d *Directory) Lists() bool { return d.Title != "" }
+
+// language is the form of a language tag (BCP 47, RFC 5646 §2.1), roughly.
+var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+// What a directory may have, in bytes and in number.
+const maxTitle, maxDescription, maxTags, maxTag = 200, 2000, 20, 50
+
+func (d *Directory) check(f faults, key string) {
+	if !d.Lists() && (d.Description != "" || d.Language != "" || len(d.Tags) > 0) {
+		f.fault(key+".title", "is missing: without it nobody is told of the channel")
+	}
+	if len(d.Title) > maxTitle {
+		f.fault(key+".title", "has %d bytes, at most %d are allowed", len(d.Title), maxTitle)
+	}
+	if len(d.Description) > maxDescription {
+		f.fault(key+".description", "has %d bytes, at most %d are allowed", len(d.Description), maxDescription)
+	}
+	if d.Language != "" && !language.MatchString(d.Language) {
+		f.fault(key+".language", "is %q, must be a language tag such as en or pt-BR", d.Language)
+	}
+	if len(d.Tags) > maxTags {
+		f.fault(key+".tags", "has %d tags, at most %d are allowed", len(d.Tags), maxTags)
+	}
+	for i, t := range d.Tags {
+		if t == "" || len(t) > maxTag {
+			f.fault(fmt.Sprintf("%s.tags[%d]", key, i), "has %d bytes, must have 1 to %d", len(t), maxTag)
+		}
+	}
 }
 
 func (c *Channel) check(f faults, key string) {
@@ -31,6 +74,7 @@ func (c *Channel) check(f faults, key string) {
 	if c.Access != "" {
 		oneOf(f, key+".access", c.Access, AccessListed, AccessOpen, AccessMembers)
 	}
+	c.Directory.check(f, key+".directory")
 }
 
 // Link is a channel of a gateway that need not be among the peers, as somebody has shared it.

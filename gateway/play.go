@@ -30,6 +30,7 @@ type playing struct {
 	data    string
 	upload  string
 	open    bool
+	mdns    bool
 }
 
 func newPlay() *cobra.Command {
@@ -66,6 +67,7 @@ limits that, and --upload 0 hands on nothing.`,
 	c.Flags().StringVar(&p.petname, "petname", "", "what the owner is called in the URL; without it, by its ID")
 	c.Flags().StringVar(&p.data, "data", "", "folder of the key; without it, one in the user's configuration folder")
 	c.Flags().StringVar(&p.upload, "upload", "auto", "what is handed on to others at most, such as 5Mbit; 0: nothing")
+	c.Flags().BoolVar(&p.mdns, "mdns", true, "look for gateways in the local network")
 	return c
 }
 
@@ -110,12 +112,15 @@ func (p *playing) prepare(ctx context.Context, link overlay.ShareLink, log *slog
 func (p *playing) config(link overlay.ShareLink, folder string, rtsp, at int) string {
 	return fmt.Sprintf(`data: %q
 rtsp: {listen: "127.0.0.1:%d"}
+hls: {listen: ""}
+webrtc: {listen: ""}
 overlay:
   listen: [/ip4/0.0.0.0/tcp/%d, /ip4/0.0.0.0/udp/%d/quic-v1, /ip6/::/tcp/%d, /ip6/::/udp/%d/quic-v1]
   share: []
   upload: %q
+  mdns: %t
   links: [{link: %q, petname: %q}]
-`, folder, rtsp, at, at, at, at, p.upload, link.String(), p.petname)
+`, folder, rtsp, at, at, at, at, p.upload, p.mdns, link.String(), p.petname)
 }
 
 // maxViewings bounds how many links are played at once by one user: each has a folder of its own.

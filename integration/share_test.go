@@ -39,7 +39,7 @@ func TestShareAndPlay(t *testing.T) {
 	}{{"open/live", true}, {"secret", false}} {
 		began := time.Now()
 		env := append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir())
-		p := lab.SpawnEnv(t, env, lab.Binary(t), "play", link(t, a, tt.name))
+		p := lab.SpawnEnv(t, env, lab.Binary(t), "play", "--mdns=false", link(t, a, tt.name))
 		lab.Eventually(t, lab.Patience, "gateway play prints the URL", func() bool { return strings.Contains(p.Out.String(), "\n") })
 		url := strings.TrimSpace(p.Out.String())
 		if !tt.plays {
@@ -92,4 +92,38 @@ func TestLinkOfARunningGateway(t *testing.T) {
 	}
 	give("--remove", "hall/open/live")
 	refused(t, b, "hall/open/live")
+}
+
+// TestChannels has a gateway list a channel, and two others read its directory: a peer, and a stranger that has a link of it,
+// gives the owner a petname by what it has read, and plays.
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	a, b, c := lab.NewGateway(t, "a"), lab.NewGateway(t, "b"), lab.NewGateway(t, "c")
+	a.Overlay = append(a.Overlay, "channels: [{name: hall, access: open, directory: {title: City hall, language: en, tags: [news, live]}}]")
+	a.More = "streams: {hall: {source: \"demo:\"}, secret: {source: \"demo:\"}}\n"
+	a.Knows(b)
+	b.Knows(a)
+	for _, g := range []*lab.Gateway{a, b, c} {
+		g.Start()
+	}
+	channels := func(g *lab.Gateway, args ...string) string {
+		return string(lab.Run(t, lab.Patience, lab.Binary(t), append([]string{"channels", "--config", g.File()}, args...)...))
+	}
+	if got := channels(b); !strings.Contains(got, "a/hall") || !strings.Contains(got, "City hall") || !strings.Contains(got, "news, live") || strings.Contains(got, "secret") {
+		t.Errorf("gateway channels at a peer:\n%s", got)
+	}
+	got := channels(c, link(t, a, "hall"))
+	_, rest, _ := strings.Cut(got, "gateway link '")
+	listed, _, ok := strings.Cut(rest, "' --petname NAME")
+	if !ok || !strings.Contains(got, a.ID+"/hall") {
+		t.Fatalf("gateway channels LINK at a stranger:\n%s", got)
+	}
+	path := strings.TrimSpace(string(lab.Run(t, lab.Patience, lab.Binary(t), "link", listed, "--petname", "town", "--config", c.File())))
+	if path != "town/hall" {
+		t.Fatalf("gateway link = %q, want town/hall", path)
+	}
+	lab.Play(t, c.URL(path), lab.TCP).Plays(time.Second)
+	if got := channels(c, "town"); !strings.Contains(got, "town/hall") {
+		t.Errorf("gateway channels by petname:\n%s", got)
+	}
 }

@@ -86,6 +86,7 @@ func FuzzPeer(f *testing.F) {
 	frames(kindRawPush, []byte("no channel"))
 
 	c := conf.Default().Overlay
+	c.MDNS = false                                                      // tests stay on this machine
 	c.Listen, c.IdleAfter = []string{"/ip4/127.0.0.1/tcp/0"}, time.Hour // the channel stays though nobody attaches
 	hub := media.NewHub(slog.New(slog.DiscardHandler))
 	node, err := New(Options{

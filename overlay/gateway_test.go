@@ -59,6 +59,7 @@ func newGateway(t testing.TB, name string) *gateway {
 		t.Fatal(err)
 	}
 	c := conf.Default().Overlay
+	c.MDNS = false // tests stay on this machine
 	c.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
 	c.IdleAfter = 300 * time.Millisecond
 	c.Delay = conf.Delay(2 * time.Second) // a busy machine stalls for longer than a network

@@ -9,6 +9,7 @@
 //	outlets   the names under which a channel is published here
 //	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
 //	seek      how a channel is found over any number of gateways
+//	directory what a gateway tells everybody of its channels
 //	heirs     how a peer with a new key is known again
 //	neighbours are gateways heard of in the local network
 //	strangers who may connect though nobody lists them, and what they may ask for
@@ -130,6 +131,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		Better: n.better, Moved: n.moved, Changed: n.readdressed, Neighbour: n.neighbourly(o.Conf),
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
+			p2p.Directory: n.serveDirectory,
 		},
 	}, log)
 	return n, nil

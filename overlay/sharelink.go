@@ -80,6 +80,16 @@ func (l *ShareLink) Path(petname string) string {
 	return cmp.Or(petname, string(l.Owner)) + "/" + string(l.Name)
 }
 
+// Addresses returns where the link says that the owner itself is.
+func (l *ShareLink) Addresses() (all []string) {
+	for _, via := range l.Via {
+		if id, addrs, err := l.dial(via); err == nil && id == l.Owner {
+			all = append(all, addrs...)
+		}
+	}
+	return all
+}
+
 // dial returns the gateway that an address of the link is of, and the forms in which it can be dialled.
 func (l *ShareLink) dial(via string) (p2p.ID, []string, error) {
 	id := l.Owner

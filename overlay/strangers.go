@@ -40,15 +40,12 @@ var (
 
 // accessTo returns who may have a stream of this gateway that is shared.
 func accessTo(c *conf.Overlay, name media.Name) chunk.Access {
-	for i := range c.Channels {
-		if shares([]string{c.Channels[i].Name}, name) {
-			switch c.Channels[i].Access {
-			case conf.AccessOpen:
-				return chunk.Open
-			case conf.AccessMembers:
-				return chunk.Members
-			}
-			return chunk.Listed
+	if ch := channelOf(c, name); ch != nil {
+		switch ch.Access {
+		case conf.AccessOpen:
+			return chunk.Open
+		case conf.AccessMembers:
+			return chunk.Members
 		}
 	}
 	return chunk.Listed
@@ -118,6 +115,7 @@ func (n *Node) doors() {
 	open := slices.Contains(c.RelayFor, conf.RelayAny)
 	for i := range c.Channels {
 		open = open || c.Channels[i].Access != conf.AccessListed && c.Channels[i].Access != "" && len(c.Share) > 0
+		open = open || c.Channels[i].Directory.Lists() // which anybody may read
 	}
 	for _, ch := range n.allChannels() {
 		open = open || ch.public() || ch.membersOnly()

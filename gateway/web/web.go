@@ -61,6 +61,7 @@ type Gateway interface {
 	Tickets
 	Books
 	Links
+	Directories
 }
 
 // Server answers over HTTP.

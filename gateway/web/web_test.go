@@ -119,6 +119,26 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+func (f fixed) Channels(_ context.Context, gateway string) (Catalogue, error) {
+	if gateway == "x&y" {
+		return Catalogue{}, errors.New("is no petname")
+	}
+	return Catalogue{Channels: []Listed{{Owner: gateway, Name: "a", Title: "A", Live: true}}, Silent: []Silence{{"b", "it is off"}}}, nil
+}
+
+// TestChannels asks for directories over the socket.
+func TestChannels(t *testing.T) {
+	folder := t.TempDir()
+	start(t, conf.API{}, folder)
+	want, _ := sample.Channels(t.Context(), "hq")
+	if c, err := FetchChannels(t.Context(), folder, "hq"); err != nil || !reflect.DeepEqual(c, want) {
+		t.Errorf("FetchChannels = %+v, %v, want %+v", c, err, want)
+	}
+	if _, err := FetchChannels(t.Context(), folder, "x&y"); err == nil || !strings.Contains(err.Error(), "is no petname") {
+		t.Errorf("FetchChannels = %v, want the gateway's reason", err)
+	}
+}
+
 var sample = fixed{
 	Version: "v1", ID: "12D3KooWx", Since: time.Unix(1000, 0).UTC(),
 	Streams: []Stream{{Name: "a/ä", Packets: 7, Bytes: 700, Publishing: true, Tracks: []string{"H264"}, Since: time.Unix(2000, 0).UTC()}},

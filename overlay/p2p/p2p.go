@@ -6,6 +6,7 @@
 //
 //	/peergate/control/1   one for each pair of gateways: length-prefixed messages both ways
 //	/peergate/repair/1    one for each direction: requests for single chunks and the answers
+//	/peergate/directory/1 one for each question: the channels that a gateway lists for everybody
 //	/peergate/push/1      one for each channel and parent, opened by the child: chunks down, acknowledgements up
 package p2p
 
@@ -19,6 +20,8 @@ const (
 	Control Protocol = "/peergate/control/1"
 	Repair  Protocol = "/peergate/repair/1"
 	Push    Protocol = "/peergate/push/1"
+
+	Directory Protocol = "/peergate/directory/1"
 )
 
 var (
