@@ -30,11 +30,26 @@ type Overlay struct {
 	Congestion  string       `yaml:"congestion"`   // of TCP connections to peers: bbr where the kernel has it, or system
 	NetworkKey  string       `yaml:"network_key"`  // file with the key of a private network; "" is none
 
+	DHT          DHT         `yaml:"dht"`          // a table in which strangers find channels
 	MDNS         bool        `yaml:"mdns"`         // find other gateways in the local network, and be found
 	PortMapping  bool        `yaml:"port_mapping"` // ask the router to let others in, by UPnP or NAT-PMP
 	Reachability string      `yaml:"reachability"` // whether others can connect: auto, public or private
 	RelayFor     []string    `yaml:"relay_for"`    // patterns of the petnames of peers to pass connections on for, or any
 	RelayLimits  RelayLimits `yaml:"relay_limits"` // of what is passed on
+}
+
+// DHT is this gateway's part in a distributed hash table, by which strangers find channels that are not for listed peers alone.
+type DHT struct {
+	Enabled   bool     `yaml:"enabled"`
+	Bootstrap []string `yaml:"bootstrap"` // addresses of gateways in the table, which end in /p2p/ID; peers count too
+}
+
+func (c *DHT) check(f faults) {
+	for i, a := range c.Bootstrap {
+		if !strings.HasPrefix(a, "/") || !strings.Contains(a, "/p2p/") {
+			f.fault(fmt.Sprintf("overlay.dht.bootstrap[%d]", i), "is %q, must be an address with an ID, such as /dns4/hq.example.org/tcp/8555/p2p/12D3KooW...", a)
+		}
+	}
 }
 
 func defaultOverlay() Overlay {
@@ -84,4 +99,5 @@ func (c *Overlay) check(f faults) {
 	oneOf(f, "overlay.reachability", c.Reachability, auto, "public", "private")
 	patterns(f, "overlay.relay_for", c.RelayFor)
 	c.RelayLimits.check(f)
+	c.DHT.check(f)
 }

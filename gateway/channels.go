@@ -21,7 +21,7 @@ import (
 
 func newChannels() *cobra.Command {
 	var file string
-	asJSON := false
+	asJSON, table := false, false
 	c := &cobra.Command{
 		Use:   "channels [PEER | ID | LINK]",
 		Short: "List the channels that gateways tell everybody of",
@@ -41,7 +41,12 @@ a petname gets the one that you choose with "gateway link LINK --petname NAME".`
 			if err != nil {
 				return err
 			}
-			all, err := web.FetchChannels(c.Context(), folder, strings.Join(args, ""))
+			var all web.Catalogue
+			if table {
+				all, err = web.FetchTableChannels(c.Context(), folder)
+			} else {
+				all, err = web.FetchChannels(c.Context(), folder, strings.Join(args, ""))
+			}
 			if err != nil {
 				return err
 			}
@@ -53,6 +58,7 @@ a petname gets the one that you choose with "gateway link LINK --petname NAME".`
 			return printChannels(c.OutOrStdout(), &all)
 		},
 	}
+	c.Flags().BoolVar(&table, "dht", false, "ask the gateways that the distributed hash table names (overlay.dht)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the channels as JSON")
 	c.Flags().StringVar(&file, "config", "", "the gateway's gateway.yml, by which it is found")
 	return c
@@ -104,29 +110,54 @@ func (g *gateway) Channels(ctx context.Context, who string) (web.Catalogue, erro
 		return all, nil
 	}
 	g.mu.Lock()
-	owners := []p2p.ID{g.id.ID}
+	owners := []overlay.ShareLink{{Owner: g.id.ID}}
 	for _, p := range g.conf.Peers {
-		owners = append(owners, p2p.ID(p.ID))
+		owners = append(owners, overlay.ShareLink{Owner: p2p.ID(p.ID)})
 	}
 	g.mu.Unlock()
+	return g.ask(ctx, owners), nil
+}
+
+// tableMost is how many gateways of the table are asked.
+const tableMost = 50
+
+// TableChannels asks the gateways that the distributed hash table names, as the API asks for it.
+func (g *gateway) TableChannels(ctx context.Context) (web.Catalogue, error) {
+	if g.node == nil {
+		return web.Catalogue{}, errNoOverlay
+	}
+	places, err := g.node.Directories(ctx, tableMost)
+	if err != nil {
+		return web.Catalogue{}, err
+	}
+	var owners []overlay.ShareLink
+	for _, p := range places {
+		owners = append(owners, overlay.ShareLink{Owner: p.ID, Via: p.Addresses})
+	}
+	return g.ask(ctx, owners), nil
+}
+
+// ask asks gateways for their directories, all at once.
+func (g *gateway) ask(ctx context.Context, owners []overlay.ShareLink) web.Catalogue {
+	all := web.Catalogue{Channels: []web.Listed{}, Silent: []web.Silence{}}
 	var mu sync.Mutex // guards all
 	var asking sync.WaitGroup
-	for _, id := range owners {
+	for _, at := range owners {
 		asking.Go(func() {
-			d, err := g.node.Directory(ctx, id, nil)
+			d, err := g.node.Directory(ctx, at.Owner, at.Addresses())
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				all.Silent = append(all.Silent, web.Silence{Gateway: cmp.Or(g.petname(id), string(id)), Err: err.Error()})
+				all.Silent = append(all.Silent, web.Silence{Gateway: cmp.Or(g.petname(at.Owner), string(at.Owner)), Err: err.Error()})
 				return
 			}
-			all.Channels = append(all.Channels, g.listed(overlay.ShareLink{Owner: id}, d)...)
+			all.Channels = append(all.Channels, g.listed(at, d)...)
 		})
 	}
 	asking.Wait()
 	slices.SortFunc(all.Channels, func(a, b web.Listed) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(all.Silent, func(a, b web.Silence) int { return cmp.Compare(a.Gateway, b.Gateway) })
-	return all, nil
+	return all
 }
 
 // gatewayOf returns the gateway that a petname, an ID or a link means, as a link of whatever channel.

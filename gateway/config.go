@@ -79,7 +79,7 @@ func verify(c conf.Config) error {
 			errs = append(errs, fmt.Errorf("overlay.links[%d].link: %w", i, err))
 		}
 	}
-	errs = append(errs, overlay.CheckTickets(c.Overlay))
+	errs = append(errs, overlay.CheckTickets(c.Overlay), p2p.CheckBootstrap(c.Overlay.DHT.Bootstrap))
 	for name, p := range c.Peers {
 		if _, err := p2p.ParseID(p.ID); err != nil {
 			errs = append(errs, fmt.Errorf("peers.%s.id: %w", name, err))

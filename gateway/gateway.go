@@ -141,6 +141,7 @@ func pin(c, running conf.Config) conf.Config {
 	c.Overlay.NetworkKey = running.Overlay.NetworkKey
 	c.Overlay.PortMapping = running.Overlay.PortMapping
 	c.Overlay.MDNS = running.Overlay.MDNS
+	c.Overlay.DHT = running.Overlay.DHT
 	c.Overlay.Reachability = running.Overlay.Reachability
 	c.Overlay.RelayFor = running.Overlay.RelayFor
 	c.Overlay.RelayLimits = running.Overlay.RelayLimits

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -126,4 +127,25 @@ func TestChannels(t *testing.T) {
 	if got := channels(c, "town"); !strings.Contains(got, "town/hall") {
 		t.Errorf("gateway channels by petname:\n%s", got)
 	}
+}
+
+// TestTable proves that a link without an address is enough where both sides are in the distributed hash table: here by a third
+// gateway that neither lists and that knows none of them.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	a, b, c := lab.NewGateway(t, "a"), lab.NewGateway(t, "b"), lab.NewGateway(t, "c")
+	boot := fmt.Sprintf("bootstrap: [%s/p2p/%s]", b.Addresses()[0], b.ID)
+	a.Overlay = append(a.Overlay, "channels: [{name: hall, access: open, directory: {title: City hall}}]", "dht: {enabled: true, "+boot+"}")
+	a.More = "streams: {hall: {source: \"demo:\", on_demand: false}}\n"
+	b.Overlay = append(b.Overlay, "dht: {enabled: true}")
+	c.Overlay = append(c.Overlay, "dht: {enabled: true, "+boot+"}", fmt.Sprintf("links: [{link: 'peergate://%s/hall', petname: town}]", a.ID))
+	b.Start()
+	a.Start()
+	c.Start()
+	c.WaitStream("town/hall")
+	lab.Play(t, c.URL("town/hall"), lab.TCP).Plays(time.Second)
+	lab.Eventually(t, lab.Patience, "gateway channels --dht lists the channel", func() bool {
+		out := lab.Run(t, lab.Patience, lab.Binary(t), "channels", "--dht", "--config", c.File())
+		return strings.Contains(string(out), "City hall")
+	})
 }

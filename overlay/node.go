@@ -9,6 +9,7 @@
 //	outlets   the names under which a channel is published here
 //	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
 //	seek      how a channel is found over any number of gateways
+//	table     the distributed hash table by which strangers find each other
 //	directory what a gateway tells everybody of its channels
 //	heirs     how a peer with a new key is known again
 //	neighbours are gateways heard of in the local network
@@ -72,6 +73,7 @@ type Node struct {
 	passes    passes
 	leaves    leaves
 	near      neighbours
+	tellings  tellings
 	register  *access.Register
 	accounts  *accounts
 
@@ -128,7 +130,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		Identity: o.Identity, Listen: o.Conf.Listen, Allow: n.book.allow, UserTag: "peergate/" + o.Version,
 		BBR: o.Conf.Congestion == conf.CongestionBBR, UDP: o.udp, NetworkKey: o.NetworkKey,
 		PortMapping: o.Conf.PortMapping && o.udp == nil, Reachability: o.Conf.Reachability, Relay: n.relaying(o.Conf),
-		Better: n.better, Moved: n.moved, Changed: n.readdressed, Neighbour: n.neighbourly(o.Conf),
+		Better: n.better, Moved: n.moved, Changed: n.readdressed, Neighbour: n.neighbourly(o.Conf), DHT: tableOf(o.Conf),
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
 			p2p.Directory: n.serveDirectory,
@@ -173,6 +175,10 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		n.attendGuests(inner)
+		return nil
+	})
+	g.Go(func() error {
+		n.enterTable(inner)
 		return nil
 	})
 	for {

@@ -334,6 +334,9 @@ func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p
 	defer cancel()
 	request := n.credentials(owner, name)
 	r := n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
+	if r.best == nil && r.cause <= causeUnreachable && n.consult(ctx, owner, name) {
+		r = n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
+	}
 	if r.best == nil {
 		return nil, "", n.notFound(owner, name, r)
 	}

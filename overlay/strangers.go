@@ -112,7 +112,7 @@ func (ch *channel) forgo(id p2p.ID) {
 // otherwise.
 func (n *Node) doors() {
 	c := n.options().Conf
-	open := slices.Contains(c.RelayFor, conf.RelayAny)
+	open := slices.Contains(c.RelayFor, conf.RelayAny) || c.DHT.Enabled
 	for i := range c.Channels {
 		open = open || c.Channels[i].Access != conf.AccessListed && c.Channels[i].Access != "" && len(c.Share) > 0
 		open = open || c.Channels[i].Directory.Lists() // which anybody may read
@@ -201,6 +201,11 @@ func (n *Node) contacts(owner p2p.ID, name media.Name) []*peer {
 	for id, addrs := range n.near.all() {
 		if tipped[id] == nil {
 			meet(id, addrs, id == owner)
+		}
+	}
+	for _, p := range n.tellings.places(channelID(owner, name), time.Now()) {
+		if tipped[p.ID] == nil {
+			meet(p.ID, p.Addresses, p.ID == owner)
 		}
 	}
 	if len(all) > 0 {

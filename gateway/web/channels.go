@@ -13,6 +13,8 @@ const channelsPath = "/api/v1/channels"
 type Directories interface {
 	// Channels asks a gateway, by its petname or ID or a link of it; "" is all peers and this gateway.
 	Channels(ctx context.Context, gateway string) (Catalogue, error)
+	// TableChannels asks the gateways that the distributed hash table names.
+	TableChannels(ctx context.Context) (Catalogue, error)
 }
 
 // Catalogue is what gateways list.
@@ -49,9 +51,21 @@ func FetchChannels(ctx context.Context, folder, gateway string) (Catalogue, erro
 	return c, err
 }
 
+// FetchTableChannels asks the gateway that runs with a data folder for the channels of gateways in the distributed hash table.
+func FetchTableChannels(ctx context.Context, folder string) (Catalogue, error) {
+	var c Catalogue
+	err := call(ctx, folder, http.MethodGet, channelsPath+"?dht=true", nil, &c)
+	return c, err
+}
+
 func handleChannels(mux *http.ServeMux, d Directories) {
 	mux.HandleFunc("GET "+channelsPath, func(w http.ResponseWriter, r *http.Request) {
-		c, err := d.Channels(r.Context(), r.URL.Query().Get("gateway"))
+		q := r.URL.Query()
+		ask := func() (Catalogue, error) { return d.Channels(r.Context(), q.Get("gateway")) }
+		if q.Get("dht") == "true" {
+			ask = func() (Catalogue, error) { return d.TableChannels(r.Context()) }
+		}
+		c, err := ask()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

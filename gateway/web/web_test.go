@@ -126,6 +126,10 @@ func (f fixed) Channels(_ context.Context, gateway string) (Catalogue, error) {
 	return Catalogue{Channels: []Listed{{Owner: gateway, Name: "a", Title: "A", Live: true}}, Silent: []Silence{{"b", "it is off"}}}, nil
 }
 
+func (f fixed) TableChannels(context.Context) (Catalogue, error) {
+	return Catalogue{Channels: []Listed{{Name: "far"}}}, nil
+}
+
 // TestChannels asks for directories over the socket.
 func TestChannels(t *testing.T) {
 	folder := t.TempDir()
@@ -133,6 +137,9 @@ func TestChannels(t *testing.T) {
 	want, _ := sample.Channels(t.Context(), "hq")
 	if c, err := FetchChannels(t.Context(), folder, "hq"); err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("FetchChannels = %+v, %v, want %+v", c, err, want)
+	}
+	if c, err := FetchTableChannels(t.Context(), folder); err != nil || len(c.Channels) != 1 || c.Channels[0].Name != "far" {
+		t.Errorf("FetchTableChannels = %+v, %v", c, err)
 	}
 	if _, err := FetchChannels(t.Context(), folder, "x&y"); err == nil || !strings.Contains(err.Error(), "is no petname") {
 		t.Errorf("FetchChannels = %v, want the gateway's reason", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -56,6 +57,8 @@ type Options struct {
 	Changed func()
 	// Neighbour, when it is set, is told of gateways that are heard of in the local network, where this one announces itself too.
 	Neighbour func(id ID, addresses []string)
+	// DHT, when it is set, has this gateway take part in a distributed hash table.
+	DHT *DHT
 	// UDP, when it is set, makes the sockets for QUIC, and TCP and limits are done without: a simulated network.
 	UDP func(*net.UDPAddr) (net.PacketConn, error)
 }
@@ -65,10 +68,11 @@ type Host struct {
 	o      Options
 	log    *slog.Logger
 	ready  chan struct{}          // closed when inner is set
-	inner  host.Host              // set by Run, as are handle, meter and router
+	inner  host.Host              // set by Run, as are handle, meter, router and table
 	handle func(*Stream, Handler) // serves a stream and closes it
 	meter  *meter                 // of what is passed on; nil when nothing is
 	router basichost.NATManager   // that leads ports here; nil when none is asked
+	table  *dht.IpfsDHT           // nil without Options.DHT
 	in     atomic.Uint64          // bytes of all streams, before encryption
 	out    atomic.Uint64
 
@@ -131,7 +135,12 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, inner.Close(), done())
 	}
+	endDHT, err := h.joinDHT(inner)
+	if err != nil {
+		return errors.Join(err, endRelay(), inner.Close(), done())
+	}
 	close(h.ready)
+	h.enterDHT(ctx)
 	for _, a := range inner.Network().ListenAddresses() {
 		if isRelayed(a) {
 			continue
@@ -152,7 +161,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.closing = true
 	h.mu.Unlock()
 	h.dropLanes("")
-	err = errors.Join(err, endRelay(), inner.Close(), done())
+	err = errors.Join(err, endDHT(), endRelay(), inner.Close(), done())
 	h.serving.Wait()
 	return err
 }
