@@ -52,6 +52,7 @@ var heavy = []struct {
 	{"github.com/datarhei/**", []string{"rtsp/ingest"}},
 	{"github.com/libp2p/**", []string{"overlay/p2p"}},
 	{"github.com/multiformats/**", []string{"overlay/p2p"}},
+	{"github.com/ipfs/**", []string{"overlay/p2p"}},
 	{"github.com/quic-go/**", []string{"overlay/p2p"}},
 	{"github.com/bluenviron/gohlslib/**", []string{"gateway/web/hls"}},
 	{"github.com/pion/webrtc/**", []string{"gateway/web/webrtc"}},
