@@ -87,7 +87,7 @@ func TestHLS(t *testing.T) {
 // probeHLS asks ffprobe for the tracks of a playlist, without their profiles.
 func probeHLS(t *testing.T, url string) []probed {
 	t.Helper()
-	out := lab.Run(t, lab.Patience, "ffprobe", "-v", "error", "-show_entries", "stream=codec_name,height", "-of", "csv=p=0", url)
+	out := retried(t, "ffprobe", "-v", "error", "-show_entries", "stream=codec_name,height", "-of", "csv=p=0", url)
 	var all []probed
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.TrimSpace(line), ",")
@@ -108,7 +108,6 @@ func probeHLS(t *testing.T, url string) []probed {
 // TestHLSRenditions proves that a playlist offers the renditions of the configuration, with which a player is served, and
 // that sound which HLS does not know comes as AAC.
 func TestHLSRenditions(t *testing.T) {
-	t.Parallel()
 	g := lab.NewGateway(t, "a")
 	g.More = renditions
 	g.Start()

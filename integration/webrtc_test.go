@@ -93,7 +93,6 @@ func watchPage(t *testing.T, ctx context.Context, url, state string, frames int)
 
 // TestPage has the page play in Chromium: over WebRTC as it comes, over WebRTC by renditions of AAC and of B-frames, and over HLS.
 func TestPage(t *testing.T) {
-	t.Parallel()
 	g := lab.NewGateway(t, "a")
 	g.Start()
 	lab.Encode(t, lab.H264(t), g.URL("opus"), "-c:a", "libopus")
@@ -138,7 +137,6 @@ const publishCamera = `(async url => {
 
 // TestWHIP has Chromium publish a camera, which ffmpeg decodes over RTSP. The stream ends with its session.
 func TestWHIP(t *testing.T) {
-	t.Parallel()
 	g := lab.NewGateway(t, "a")
 	g.Start()
 	ctx := browser(t)

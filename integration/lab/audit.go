@@ -167,8 +167,9 @@ func (a *Audit) follow(seq uint16, ts, ssrc uint32, now time.Time) {
 	a.seq, a.ts = seq, ts
 }
 
-// reportSlack is how far a sender report's clock may be from ours: one machine, and packets that wait in queues.
-const reportSlack = 3 * time.Second
+// reportSlack is how far a sender report's clock may be from ours: one machine, and packets that wait in queues. An encoder that
+// stood still for seconds on a busy machine, and catches up, says so in its reports.
+const reportSlack = 10 * time.Second
 
 // control checks an RTCP packet: a sender report must relate the timestamps to the clock of this machine.
 func (a *Audit) control(b []byte, now time.Time) {
