@@ -92,6 +92,9 @@ func parseNPT(s string) (time.Duration, error) {
 		if err != nil || strings.Trim(frac, "0123456789") != "" {
 			return 0, fmt.Errorf("play time %q is malformed", clip(s))
 		}
+		if sum > maxNPT/60 {
+			return 0, errors.New("play time of more than 30 years")
+		}
 		sum = sum*60 + time.Duration(sec)*time.Second + time.Duration(ns)
 		if sum > maxNPT {
 			return 0, errors.New("play time of more than 30 years")
