@@ -151,7 +151,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, got, err := Decode(Append(nil, ch, m))
 		if err != nil || again != ch || !reflect.DeepEqual(got, m) {
-			t.Errorf("written and read again: %+v, %v, was %+v", got, err, m)
+			t.Errorf("written and read again: %#v, %v, was %#v", got, err, m)
 		}
 	})
 }

@@ -108,7 +108,7 @@ func (d *decoder) member(b []byte) (m Member) {
 			}
 			m.ID = ID(f.b)
 		case 2:
-			if len(f.b) > maxAddress || len(m.Addresses) == maxAddresses || !utf8.Valid(f.b) {
+			if len(f.b) == 0 || len(f.b) > maxAddress || len(m.Addresses) == maxAddresses || !utf8.Valid(f.b) {
 				d.fail("address %d of %d bytes", len(m.Addresses)+1, len(f.b))
 				return
 			}
