@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"peergate/conf"
@@ -15,22 +16,24 @@ const maxNeighbours = 32
 // neighbours are gateways that were heard of in the local network. They may be anybody, and are treated as strangers unless
 // they are listed.
 type neighbours struct {
-	mu sync.Mutex // guards the field below
-	at map[p2p.ID][]string
+	mu    sync.Mutex // guards the fields below
+	at    map[p2p.ID][]string
+	order []p2p.ID // those heard of last come last
 }
 
-// note remembers where a neighbour is. It reports false when there are too many.
-func (ns *neighbours) note(id p2p.ID, addresses []string) bool {
+// note remembers where a neighbour is; when there are too many, the one that was heard of longest ago is forgotten.
+func (ns *neighbours) note(id p2p.ID, addresses []string) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	if ns.at == nil {
 		ns.at = make(map[p2p.ID][]string)
 	}
-	if _, ok := ns.at[id]; !ok && len(ns.at) >= maxNeighbours {
-		return false
-	}
+	ns.order = append(slices.DeleteFunc(ns.order, func(old p2p.ID) bool { return old == id }), id)
 	ns.at[id] = addresses
-	return true
+	if len(ns.order) > maxNeighbours {
+		delete(ns.at, ns.order[0])
+		ns.order = ns.order[1:]
+	}
 }
 
 // all returns a copy.
@@ -45,6 +48,7 @@ func (ns *neighbours) forget() {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	clear(ns.at)
+	ns.order = nil
 }
 
 // neighbourly returns what is told of neighbours, or nil when nobody looks for them.
@@ -58,9 +62,10 @@ func (n *Node) neighbourly(c conf.Overlay) func(p2p.ID, []string) {
 // neighbour takes in a gateway of the local network: one that is to be dialled is dialled there, and channels look whether it
 // has them.
 func (n *Node) neighbour(id p2p.ID, addresses []string) {
-	if n.book.banLeft(id) > 0 || !n.near.note(id, addresses) {
+	if n.book.banLeft(id) > 0 {
 		return
 	}
+	n.near.note(id, addresses)
 	n.log.Debug("neighbour", "peer", n.book.name(id), "remote", addresses[0])
 	if p := n.book.known(id); p != nil {
 		p.learn(addresses)

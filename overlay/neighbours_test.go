@@ -11,11 +11,14 @@ import (
 func TestNeighboursAreBounded(t *testing.T) {
 	var ns neighbours
 	for i := range 2 * maxNeighbours {
-		if ok := ns.note(p2p.ID(fmt.Sprint(i)), []string{"first"}); ok != (i < maxNeighbours) {
-			t.Errorf("note of number %d = %v", i, ok)
-		}
+		ns.note(p2p.ID(fmt.Sprint(i)), []string{"first"})
+		ns.note("home", []string{"first"})
 	}
-	if !ns.note("0", []string{"second"}) || ns.all()["0"][0] != "second" {
+	all := ns.all()
+	if _, ok := all["home"]; !ok || len(all) != maxNeighbours {
+		t.Errorf("%d neighbours, want %d, and the one that was heard of again and again among them", len(all), maxNeighbours)
+	}
+	if ns.note("home", []string{"second"}); ns.all()["home"][0] != "second" {
 		t.Error("a neighbour with another address was not noted")
 	}
 	ns.forget()

@@ -333,7 +333,7 @@ func (n *Node) find(ctx context.Context, owner p2p.ID, name media.Name, except p
 	ctx, cancel := context.WithTimeout(ctx, seekWithin)
 	defer cancel()
 	request := n.credentials(owner, name)
-	r := n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
+	r := n.searchFirst(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
 	if r.best == nil && r.cause <= causeUnreachable && n.consult(ctx, owner, name) {
 		r = n.search(ctx, seek{flood: rand.Uint64(), owner: owner, name: name, request: request}, except)
 	}

@@ -99,6 +99,17 @@ func (n *Node) consult(ctx context.Context, owner p2p.ID, name media.Name) bool 
 	return len(all) > 0
 }
 
+// searchFirst asks all whom this gateway knows, and leaves time for the table where there is one: an address out of date may
+// give no answer at all.
+func (n *Node) searchFirst(ctx context.Context, s seek, except p2p.ID) outcome {
+	if n.options().Conf.DHT.Enabled {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, seekWithin-tableWithin-time.Second)
+		defer cancel()
+	}
+	return n.search(ctx, s, except)
+}
+
 // enterTable enters this gateway into the table with the channels that it has, until ctx ends.
 func (n *Node) enterTable(ctx context.Context) {
 	if !n.options().Conf.DHT.Enabled {

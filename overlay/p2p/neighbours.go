@@ -57,7 +57,8 @@ const maxNearby = 16
 func nearby(addrs []ma.Multiaddr) []string {
 	var good []ma.Multiaddr
 	for _, a := range addrs {
-		if (isTCP(a) || isQUIC(a)) && !isCircuit(a) && !manet.IsIPLoopback(a) && !manet.IsIP6LinkLocal(a) && len(good) < maxNearby {
+		_, err := manet.ToIP(a) // a name could lead anywhere
+		if err == nil && (isTCP(a) || isQUIC(a)) && !manet.IsIPLoopback(a) && !manet.IsIP6LinkLocal(a) && len(good) < maxNearby {
 			good = append(good, a)
 		}
 	}

@@ -21,6 +21,7 @@ func TestNearby(t *testing.T) {
 	add("/ip4/127.0.0.1/tcp/8555")
 	add("/ip6/fe80::1/tcp/8555")
 	add("/ip4/192.0.2.7/udp/53")
+	add("/dns4/example.org/tcp/8555")
 	add("/ip4/192.0.2.7/tcp/8555")
 	add("/ip6/2001:db8::7/udp/8555/quic-v1")
 	if got, want := nearby(all), []string{"/ip4/192.0.2.7/tcp/8555", "/ip6/2001:db8::7/udp/8555/quic-v1"}; !slices.Equal(got, want) {
