@@ -46,8 +46,8 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor [gateway.yml]",
 		Short: "Tell what works from here, and what to do about the rest",
 		Long: `Doctor looks at what a gateway needs: its configuration, key and ports, the clock, what the
-kernel allows, ffmpeg and its encoders, and each peer. Of a gateway that runs it asks how its peers are connected; without
-one it tries their TCP addresses by itself. For each point it tells what to do. It changes nothing.
+kernel allows, ffmpeg and its encoders, and each peer. Of a gateway that runs it asks how its peers are connected, how others
+reach it and what NAT is before it; without one it tries the TCP addresses of peers by itself. For each point it tells what to do. It changes nothing.
 
 The exit code is 1 when something does not work. Run it as the user that runs the gateway.`,
 		Example: `  gateway doctor
@@ -103,6 +103,7 @@ func examine(ctx context.Context, args []string, env func(string) string) []find
 	case err == nil:
 		all = append(all, finding{"gateway", good, fmt.Sprintf("runs since %s", age(st.Since, time.Now())), ""})
 		all = append(all, examineAnswer(ctx, cfg))
+		all = append(all, examineReach(st.Overlay)...)
 		all = append(all, examineLinks(ctx, cfg, st.Overlay)...)
 	case errors.Is(err, web.ErrNotRunning):
 		all = append(all, finding{"gateway", good, "does not run now", ""})

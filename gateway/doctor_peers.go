@@ -49,14 +49,26 @@ func examinePorts(cfg conf.Config) []finding {
 			ports = append(ports, port{"overlay.listen", network, addr})
 		}
 	}
+	optional := []port{{"hls.listen", "tcp", cfg.HLS.Listen}}
+	if cfg.WebRTC.Listen != "" {
+		optional = append(optional, port{"webrtc.listen", "tcp", cfg.WebRTC.Listen}, port{"webrtc.udp", "udp", cfg.WebRTC.UDP}, port{"webrtc.tcp", "tcp", cfg.WebRTC.TCP})
+	}
 	var all []finding
-	for _, p := range ports {
+	try := func(p port, taken verdict) {
 		point := fmt.Sprintf("%s %s/%s", p.setting, p.addr, p.network)
 		if err := tryListen(p.network, p.addr); err != nil {
-			all = append(all, finding{point, bad, explain(err).Error(), ""})
-			continue
+			all = append(all, finding{point, taken, explain(err).Error(), ""})
+			return
 		}
 		all = append(all, finding{point, good, "is free", ""})
+	}
+	for _, p := range ports {
+		try(p, bad)
+	}
+	for _, p := range optional {
+		if p.addr != "" {
+			try(p, fair) // the rest of the gateway works without
+		}
 	}
 	return all
 }
@@ -167,10 +179,12 @@ func linked(p web.Peer) finding {
 	point := "peer " + p.Name
 	rtt := time.Duration(p.RTTMS * float64(time.Millisecond))
 	switch {
+	case p.Connected && p.Way == "relayed":
+		return finding{point, fair, fmt.Sprintf("connected at %s, %s, %.1f ms away: media cost another gateway's line twice", p.Remote, way(&p), p.RTTMS), "let one of the two be reached from outside: see the points above there"}
 	case p.Connected && rtt > farRTT:
-		return finding{point, fair, fmt.Sprintf("connected at %s, but %.0f ms away", p.Remote, p.RTTMS), "set overlay.delay to several times the round trip if pictures are missing"}
+		return finding{point, fair, fmt.Sprintf("connected at %s, %s, but %.0f ms away", p.Remote, way(&p), p.RTTMS), "set overlay.delay to several times the round trip if pictures are missing"}
 	case p.Connected:
-		return finding{point, good, fmt.Sprintf("connected at %s, %.1f ms away", p.Remote, p.RTTMS), ""}
+		return finding{point, good, fmt.Sprintf("connected at %s, %s, %.1f ms away", p.Remote, way(&p), p.RTTMS), ""}
 	case strings.Contains(p.Err, p2p.ErrRefused.Error()):
 		return finding{point, bad, p.Err, "this gateway's ID must stand under peers there: \"gateway id\" prints it"}
 	case strings.Contains(p.Err, "somebody poses as the peer"): // p2p.WrongKeyError

@@ -75,6 +75,7 @@ func TestLinked(t *testing.T) {
 	}{
 		{"near", web.Peer{Connected: true, RTTMS: 20, Remote: "/ip4/192.0.2.1/tcp/1"}, good, "20.0 ms"},
 		{"far", web.Peer{Connected: true, RTTMS: 350}, fair, "350 ms"},
+		{"through another", web.Peer{Connected: true, RTTMS: 50, Way: "relayed", Transport: "quic"}, fair, "relayed over QUIC"},
 		{"does not list us", web.Peer{Err: "open: " + p2p.ErrRefused.Error()}, bad, "hung up"},
 		{"another key", web.Peer{Err: (&p2p.WrongKeyError{Addr: "/ip4/192.0.2.1/tcp/1"}).Error()}, bad, "poses"},
 		{"unreachable", web.Peer{Err: "connection refused"}, bad, "connection refused"},
@@ -85,6 +86,36 @@ func TestLinked(t *testing.T) {
 		if f.Point != "peer hq" || f.Verdict != tt.want || !strings.Contains(f.Text, tt.text) || (f.Remedy == "") != (tt.want == good) {
 			t.Errorf("%s: %+v, want %s with %q", tt.name, f, tt.want, tt.text)
 		}
+	}
+}
+
+// TestExamineReach has gateways that are reached in various ways, as their status tells.
+func TestExamineReach(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		reach web.Reach
+		point string
+		want  verdict
+		text  string
+	}{
+		{"a public address", web.Reach{NAT: "none", TCP: "ok", QUIC: "ok"}, "NAT", good, "none"},
+		{"a public address", web.Reach{NAT: "none", TCP: "ok", QUIC: "ok"}, "reached over TCP", good, "could connect"},
+		{"nobody knows", web.Reach{NAT: "unknown"}, "NAT", good, "not known yet"},
+		{"nobody knows", web.Reach{NAT: "unknown"}, "reached over QUIC", good, "no peer has tried"},
+		{"a firewall", web.Reach{NAT: "none", TCP: "timed out", QUIC: "ok"}, "reached over TCP", fair, "timed out"},
+		{"a good router", web.Reach{NAT: "port-preserving", Seen: []string{"192.0.2.7:8555"}, TCP: "refused", QUIC: "refused"}, "NAT", good, "192.0.2.7:8555"},
+		{"a good router", web.Reach{NAT: "port-preserving", TCP: "refused", QUIC: "refused"}, "relays", fair, "there are none"},
+		{"a bad router", web.Reach{NAT: "symmetric", TCP: "refused", QUIC: "refused", Relays: []string{"hq"}}, "NAT", fair, "symmetric"},
+		{"a bad router", web.Reach{NAT: "symmetric", TCP: "refused", QUIC: "refused", Relays: []string{"hq"}}, "relays", good, "hq"},
+		{"UPnP", web.Reach{NAT: "port-preserving", Mapped: []string{"/ip4/192.0.2.7/tcp/8555"}}, "router", good, "192.0.2.7"},
+	} {
+		f := find(t, examineReach(&web.Overlay{Reach: tt.reach}), tt.point)
+		if f.Verdict != tt.want || !strings.Contains(f.Text, tt.text) || (f.Remedy == "") != (tt.want == good) {
+			t.Errorf("%s: %+v, want %s with %q", tt.name, f, tt.want, tt.text)
+		}
+	}
+	if all := examineReach(nil); len(all) != 0 {
+		t.Errorf("without the overlay: %+v", all)
 	}
 }
 

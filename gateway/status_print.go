@@ -140,6 +140,7 @@ func printRenditions(w io.Writer, all []web.Rendition, now time.Time) {
 }
 
 func printOverlay(w io.Writer, o *web.Overlay) {
+	printReach(w, &o.Reach)
 	fmt.Fprintf(w, "\nPEER\tSTATE\tWAY\tRTT\tADDRESS\tVERSION\n")
 	for _, p := range o.Peers {
 		switch {
@@ -171,6 +172,26 @@ func printOverlay(w io.Writer, o *web.Overlay) {
 			printStripes(w, c)
 		}
 	}
+}
+
+// printReach writes how others reach this gateway, what is known of it.
+func printReach(w io.Writer, r *web.Reach) {
+	if r.NAT == "" {
+		return
+	}
+	fmt.Fprintf(w, "\nNAT %s", r.NAT)
+	if len(r.Seen) > 0 {
+		fmt.Fprintf(w, ", seen at %s", strings.Join(r.Seen, ", "))
+	}
+	for _, way := range []struct{ name, said string }{{"TCP", r.TCP}, {"QUIC", r.QUIC}} {
+		if way.said != "" {
+			fmt.Fprintf(w, "; reached over %s: %s", way.name, way.said)
+		}
+	}
+	if len(r.Relays) > 0 {
+		fmt.Fprintf(w, "; through %s", strings.Join(r.Relays, ", "))
+	}
+	fmt.Fprintln(w)
 }
 
 // printStripes writes the stripes of a channel; those next to each other that are alike share a line.

@@ -21,6 +21,7 @@ func TestPrintStatus(t *testing.T) {
 		}},
 		Renditions: []web.Rendition{{Name: "lobby~360p", Process: 77, Frames: 900, Speed: 0.98, Restarts: 1, Since: now.Add(-31 * time.Second), Err: "ffmpeg has ended"}},
 		Overlay: &web.Overlay{
+			Reach: web.Reach{NAT: "symmetric", Seen: []string{"192.0.2.9:1"}, TCP: "refused", QUIC: "ok", Relays: []string{"hq"}},
 			Peers: []web.Peer{{Name: "hq", Connected: true, Way: "punched", Transport: "quic", RTTMS: 12.34, Remote: "/ip4/192.0.2.3/tcp/1", Version: "v2"}, {Name: "b", Err: "refused"}, {Name: "c"}},
 			Channels: []web.Channel{
 				{Name: "lobby", Own: true},
@@ -42,6 +43,8 @@ CLIENT     USER  STREAM  DOES   BY   BYTES    SKIPPED  LOST  SINCE
 
 RENDITION   PROCESS  FRAMES  SPEED  RESTARTS  SINCE  LAST ERROR
 lobby~360p  77       900     0.98   1         31s    ffmpeg has ended
+
+NAT symmetric, seen at 192.0.2.9:1; reached over TCP: refused; reached over QUIC: ok; through hq
 
 PEER  STATE      WAY            RTT      ADDRESS               VERSION
 hq    connected  punched, quic  12.3 ms  /ip4/192.0.2.3/tcp/1  v2
