@@ -28,6 +28,8 @@ func TestPulledSource(t *testing.T) {
 	to := lab.With(camera.URL("cam"), "encoder", "send")
 	encoder := lab.Encode(t, clip, to)
 	waitDecode(t, from)
+	g.WaitStream("yard") // it was dialled before the camera had a picture
+	g.WaitStream("hall")
 	watching := []*lab.Watching{lab.FFmpeg("tcp").Watch(t, g.URL("yard"), 100), lab.FFmpeg("tcp").Watch(t, g.URL("hall"), 100)}
 	hall, yard := lab.Play(t, g.URL("hall"), lab.TCP), lab.Play(t, g.URL("yard"), lab.UDP)
 	hall.Plays(2 * time.Second)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -97,14 +98,20 @@ func TestPage(t *testing.T) {
 	g.Start()
 	lab.Encode(t, lab.H264(t), g.URL("opus"), "-c:a", "libopus")
 	lab.Encode(t, lab.H264(t), g.URL("aac"))
+	lab.Encode(t, lab.H264(t), g.URL("bframes"), "-c:v", "libx264", "-bf", "2", "-g", "25", "-c:a", "libopus")
 	waitDecode(t, g.URL("opus"))
 	waitDecode(t, g.URL("aac"))
+	waitDecode(t, g.URL("bframes"))
 	ctx := browser(t)
 	watchPage(t, ctx, g.WebURL("opus"), "live over WebRTC", 50)
 	if n := len(webrtcSessions(t, g)); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
 	watchPage(t, ctx, g.WebURL("aac"), "live over WebRTC", 50)
+	watchPage(t, ctx, g.WebURL("bframes"), "live over WebRTC", 50)
+	if all := renditionsOf(t, g); !slices.ContainsFunc(all, func(r rendition) bool { return r.Name == "bframes~webrtc" }) {
+		t.Errorf("B-frames are played without a rendition: %+v", all)
+	}
 	watchPage(t, ctx, g.WebURL("aac?hls"), "live over HLS", 50)
 }
 
