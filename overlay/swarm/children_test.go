@@ -119,3 +119,17 @@ func TestUnacknowledgedChunksDoNotStopPushes(t *testing.T) {
 		t.Error("nothing is pushed any more to a child that lives")
 	}
 }
+
+// TestRateToldTooLow has a channel described with a tenth of its rate, as after its camera has stood still: within seconds the
+// owner offers no more slots than it can serve.
+func TestRateToldTooLow(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Self, c.Rate, c.Upload = c.Owner, 40_000, 1_000_000 })
+	before := r.s.Stats().Slots
+	for q := range uint64(120) {
+		r.pass(20 * time.Millisecond)
+		r.on(Produced{Epoch: 1, Seq: q, Size: 1000, Key: q%10 == 0, Wall: r.now}) // 400 kbit/s
+	}
+	if now := r.s.Stats().Slots; now != 4 || before < 20 {
+		t.Errorf("%d slots, at first %d, want 4 of 2 stripes and at first 20 or more", now, before)
+	}
+}

@@ -34,6 +34,10 @@ func (s *Swarm) slotRate() int {
 			s.rated = defaultRate
 		}
 	}
+	// A channel that stood still before it was described is told with too little: that shows before its steady rate does.
+	if m := s.rate.perSecond * 8; s.rate.steady == 0 && m > 2*s.rated {
+		s.rated = m
+	}
 	// A member that misses chunks measures too little, and must not take that for room.
 	if m := s.rate.steady * 8; m > s.rated*6/5 || m > 0 && m < s.rated*4/5 && (s.owner() || s.cfg.Rate == 0) {
 		s.rated = m
