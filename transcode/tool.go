@@ -20,8 +20,8 @@ import (
 const (
 	// oldestMajor and oldestMinor are the oldest ffmpeg that will do: 4.4 has -stats_period and force_key_frames source.
 	oldestMajor, oldestMinor = 4, 4
-	// probeTimeout bounds a question to ffmpeg; it answers within 0.1 s.
-	probeTimeout = 5 * time.Second
+	// probeTimeout bounds the questions to ffmpeg; it answers within 0.1 s, but is first read from a disk that may be slow.
+	probeTimeout = 20 * time.Second
 )
 
 // Tool is an ffmpeg that was looked at.
