@@ -75,6 +75,10 @@ func (s *stage) mark() mark {
 // calm is the longest time that the camera may pause for want of a processor in a window whose figures count.
 const calm = 150 * time.Millisecond
 
+// standstill is how long a camera's pause at any time before tells that the machine stood still: gateways give others up then,
+// and are at it for a while.
+const standstill = 2 * time.Second
+
 // measure lets the swarm go on for a while and returns the figures of that time for the players at these sites. What happens
 // meanwhile may be done by f; otherwise the time begins anew, twice at most, when the machine could not even run the camera.
 func (s *stage) measure(d time.Duration, sites []*site, f func()) figures {
@@ -93,7 +97,7 @@ func (s *stage) measure(d time.Duration, sites []*site, f func()) figures {
 		if slip <= calm || f != nil || again == 0 {
 			s.wait(settle)
 			f := s.figures(from, to, sites)
-			f.busy = slip > calm
+			f.busy = slip > calm || s.camera.slip(0) > standstill
 			return f
 		}
 	}
