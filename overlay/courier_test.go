@@ -20,7 +20,7 @@ type slowWriter struct {
 }
 
 func (w *slowWriter) Write(b []byte) (int, error) {
-	time.Sleep(w.takes)
+	time.Sleep(w.takes) // in a bubble
 	if w.err != nil {
 		return 0, w.err
 	}
