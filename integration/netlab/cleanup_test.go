@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,5 +109,45 @@ func TestKilled(t *testing.T) {
 	}
 	if after := devices(t); after != before {
 		t.Errorf("devices are %s, were %s", after, before)
+	}
+}
+
+// closing is a test that ends when the test that made it says so.
+type closing struct {
+	testing.TB
+	ends []func()
+}
+
+func (c *closing) Cleanup(f func()) { c.ends = append(c.ends, f) }
+
+func (c *closing) end() {
+	for _, f := range slices.Backward(c.ends) {
+		f()
+	}
+}
+
+// TestCloseSparesOthers looks at the end of a lab: its namespaces are there until the reaper has done its work, in this process and
+// in the reaper, since another lab may get the number of one that is gone, and the reaper would kill what runs there.
+func TestCloseSparesOthers(t *testing.T) {
+	c := &closing{TB: t}
+	l := New(c)
+	s := l.Host("a", Link{}).space
+	keeps := func(pid int) bool {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		return err == nil && slices.ContainsFunc(files, func(f string) bool {
+			to, err := os.Readlink(f)
+			return err == nil && to == s.id
+		})
+	}
+	pid := l.reaper.cmd.Process.Pid
+	eventually(t, "the reaper keeps the namespace", func() bool { return keeps(pid) })
+	c.ends = slices.Insert(c.ends, 1, func() { // what comes first is ended last
+		if !keeps(os.Getpid()) {
+			t.Error("the lab lets its namespace go before the reaper has looked at it")
+		}
+	})
+	c.end()
+	if keeps(os.Getpid()) {
+		t.Error("the lab is closed and keeps its namespace")
 	}
 }

@@ -15,7 +15,7 @@
 // namespaces have no names and the TUN devices are not persistent, so the kernel removes all when the processes in them are
 // gone; a helper kills those when this process dies, however it dies.
 //
-// It needs root, iproute2, nftables and util-linux.
+// It needs root, bash, iproute2, nftables and util-linux.
 package netlab
 
 import (
@@ -46,6 +46,7 @@ type Lab struct {
 	t      T
 	core   *router
 	reaper *reaper
+	spaces []*space
 	sites  int
 	boxes  int
 }
@@ -60,17 +61,22 @@ func New(t T) *Lab {
 	if err != nil {
 		t.Fatalf("netlab: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Errorf("netlab: %v", err)
-		}
-	})
-	core, err := newRouter()
-	if err != nil {
-		t.Fatalf("netlab: %v", err)
+	l := &Lab{t: t, reaper: r}
+	t.Cleanup(l.close)
+	l.core, err = newRouter()
+	l.must("core", err)
+	t.Cleanup(l.core.Close)
+	return l
+}
+
+// close kills what still runs in the namespaces, and lets them go.
+func (l *Lab) close() {
+	if err := l.reaper.Close(); err != nil {
+		l.t.Errorf("netlab: %v", err)
 	}
-	t.Cleanup(core.Close)
-	return &Lab{t: t, core: core, reaper: r}
+	for _, s := range l.spaces {
+		s.Close()
+	}
 }
 
 // Split cuts the given sites off from all others, but not from each other; sites that were split off before stay where they are.
@@ -95,8 +101,8 @@ func (l *Lab) namespace(name string) *space {
 	l.t.Helper()
 	s, err := newSpace()
 	l.must("namespace of "+name, err)
-	l.t.Cleanup(s.Close)
-	l.must("namespace of "+name, l.reaper.watch(s.id))
+	l.spaces = append(l.spaces, s)
+	l.must("namespace of "+name, l.reaper.watch(s))
 	l.must("namespace of "+name, s.ip("link set lo up"))
 	for _, c := range []string{
 		"net/ipv6/conf/all/accept_ra=0", "net/ipv6/conf/default/accept_ra=0", "net/ipv6/conf/default/accept_dad=0",

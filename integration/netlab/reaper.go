@@ -9,11 +9,16 @@ import (
 	"syscall"
 )
 
-// reap reads the namespaces of the lab, one a line. When its input ends, because the lab is closed or its process is gone, it
-// kills whatever still runs in one of them, a few times over, since a process may have forked meanwhile.
+// reap reads the namespaces of the lab and where each is found, one a line. When its input ends, because the lab is closed or
+// its process is gone, it kills whatever still runs in one of them, a few times over, since a process may have forked meanwhile.
+// It keeps the namespaces open all that time: the kernel gives the number of one that is gone to the next, which may be that of
+// another lab.
 const reap = `trap '' HUP INT TERM
 spaces=
-while read -r space; do spaces="$spaces $space "; done
+while read -r space path; do
+	{ exec {fd}<"$path"; } 2>/dev/null # fails when the process has died meanwhile
+	spaces="$spaces $space "
+done
 for turn in 1 2 3; do
 	for link in /proc/[0-9]*/ns/net; do
 		case "$spaces" in
@@ -31,7 +36,7 @@ type reaper struct {
 }
 
 func newReaper() (*reaper, error) {
-	cmd := exec.Command("sh", "-c", reap)
+	cmd := exec.Command("bash", "-c", reap)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what is sent to the group of the test is not for it
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -43,9 +48,9 @@ func newReaper() (*reaper, error) {
 	return &reaper{cmd, in}, nil
 }
 
-// watch adds a namespace.
-func (r *reaper) watch(id string) error {
-	_, err := io.WriteString(r.in, id+"\n")
+// watch adds a namespace, which must stay open until Close has returned.
+func (r *reaper) watch(s *space) error {
+	_, err := fmt.Fprintln(r.in, s.id, s.path())
 	return err
 }
 
