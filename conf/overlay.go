@@ -12,6 +12,12 @@ const (
 	CongestionSystem = "system" // whatever the machine is set to
 )
 
+// The ways to choose whom to serve where upload is short.
+const (
+	PreferFirst        = "first"        // who came first
+	PreferContributors = "contributors" // who has carried more, by the ledger of the channel's owner
+)
+
 // Overlay is how this gateway exchanges streams with others.
 type Overlay struct {
 	Enabled   bool          `yaml:"enabled"`
@@ -23,6 +29,8 @@ type Overlay struct {
 	IdleAfter time.Duration `yaml:"idle_after"` // how long a channel is carried on after its last player
 	Delay     Delay         `yaml:"delay"`      // how long a missing chunk is waited for
 	Upload    Rate          `yaml:"upload"`     // what this gateway gives to others
+
+	Prefer string `yaml:"prefer"` // whom to serve where upload is short: first or contributors
 
 	UploadRules []UploadRule `yaml:"upload_rules"` // other limits by channel and time; of those that hold the least counts
 	Relay       []string     `yaml:"relay"`        // patterns of peers' channels to carry for others though nobody watches here
@@ -61,6 +69,7 @@ func defaultOverlay() Overlay {
 		Share:     []string{"**"},
 		IdleAfter: 10 * time.Second,
 		Upload:    Unlimited,
+		Prefer:    PreferFirst,
 
 		Congestion: CongestionBBR,
 
@@ -94,6 +103,7 @@ func (c *Overlay) check(f faults) {
 	for i := range c.UploadRules {
 		c.UploadRules[i].check(f, fmt.Sprintf("overlay.upload_rules[%d]", i))
 	}
+	oneOf(f, "overlay.prefer", c.Prefer, PreferFirst, PreferContributors)
 	patterns(f, "overlay.relay", c.Relay)
 	oneOf(f, "overlay.congestion", c.Congestion, CongestionBBR, CongestionSystem)
 	oneOf(f, "overlay.reachability", c.Reachability, auto, "public", "private")

@@ -322,6 +322,17 @@ func (a *accounts) query(owner p2p.ID, q query) {
 	a.poke()
 }
 
+// standing returns what a member has carried, by this gateway's own ledger, in percent of what it got.
+func (a *accounts) standing(id p2p.ID) int {
+	a.mu.Lock()
+	book := a.book
+	a.mu.Unlock()
+	if book == nil {
+		return 0
+	}
+	return book.Standing(peerOf(id))
+}
+
 // View returns this gateway's ledger to be read.
 func (n *Node) View() (*ledger.View, error) {
 	n.accounts.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"peergate/conf"
 	"peergate/media"
 	"peergate/overlay/chunk"
 	"peergate/overlay/p2p"
@@ -54,6 +55,7 @@ type channel struct {
 	start   func(f func(ctx context.Context)) // runs f beside the loop until that ends
 	store   store
 	inflows map[p2p.ID]*inflow
+	ranks   map[p2p.ID]int       // standings that the machine was told of
 	told    map[p2p.ID]uint64    // sessions of the links that the machine was told of
 	guests  map[p2p.ID]bool      // strangers that take part because they came and asked
 	asked   map[p2p.ID]time.Time // when the descriptor was asked for
@@ -87,7 +89,7 @@ func newChannel(n *Node, d description) *channel {
 		n: n, id: d.Channel(), owner: owner, name: d.Name, box: newMailbox(), done: make(chan struct{}),
 		desc: &d, renewed: make(chan struct{}), outflows: make(map[p2p.ID]*outflow),
 		inflows: make(map[p2p.ID]*inflow), told: make(map[p2p.ID]uint64), asked: make(map[p2p.ID]time.Time),
-		guests: make(map[p2p.ID]bool),
+		guests: make(map[p2p.ID]bool), ranks: make(map[p2p.ID]int),
 	}
 	ch.log = n.log.With("stream", ch.localName())
 	ch.store.init()
@@ -150,7 +152,8 @@ func (ch *channel) begin() {
 	ch.machine = swarm.New(swarm.Config{
 		Self: swarm.ID(ch.n.ID()), Owner: swarm.ID(ch.owner), Addresses: ch.n.addresses(),
 		Epoch: d.Epoch, Stripes: d.Stripes, Rate: d.Rate, Upload: ch.limited,
-		IdleAfter: memberIdle, Delay: time.Duration(o.Conf.Delay), Steady: o.Conf.Steady, Seed: rand.Uint64(),
+		IdleAfter: memberIdle, Delay: time.Duration(o.Conf.Delay), Steady: o.Conf.Steady,
+		Prefer: o.Conf.Prefer == conf.PreferContributors, Seed: rand.Uint64(),
 	})
 	ch.lost = time.Now()
 	ch.wake = ch.lost
@@ -219,6 +222,9 @@ func (ch *channel) received(from p2p.ID, m swarm.Message) {
 	if _, ok := m.(swarm.Want); ok && ch.tally.refuses(from) {
 		return
 	}
+	if _, ok := m.(swarm.Attach); ok {
+		ch.tally.vouch(from)
+	}
 	ch.welcome(from)
 	ch.step(swarm.Received{From: swarm.ID(from), Message: m})
 }
@@ -237,6 +243,7 @@ func (ch *channel) relinked(id p2p.ID) {
 	if told != 0 && told != session {
 		delete(ch.told, id)
 		delete(ch.guests, id)
+		delete(ch.ranks, id)
 		ch.step(swarm.LinkDown{Peer: swarm.ID(id), Ban: ch.n.book.banLeft(id)})
 		if l == nil {
 			ch.forgo(id)
@@ -246,6 +253,7 @@ func (ch *channel) relinked(id p2p.ID) {
 		ch.tally.again(id)
 		ch.told[id] = session
 		ch.show(l)
+		ch.ranked(id)
 		ch.step(swarm.LinkUp{Peer: swarm.ID(id), RTT: time.Duration(l.rtt.Load()), Local: l.stream.Local()})
 		if ch.orphan.Load() {
 			ch.search(0)

@@ -243,3 +243,58 @@ func (n *simulated) watch(ctx context.Context, t *testing.T, name media.Name, d 
 		}
 	}
 }
+
+// TestPreferContributors has an owner that may give the stream once serve a gateway that has carried nothing. One that has
+// carried for others before takes its place where the owner wants that, one that has not does not.
+func TestPreferContributors(t *testing.T) {
+	for _, c := range []struct {
+		prefer string
+		plays  bool
+	}{{conf.PreferFirst, false}, {conf.PreferContributors, true}} {
+		t.Run(c.prefer, func(t *testing.T) {
+			data := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				const rate, fps = 1_000_000, 25
+				s := newSimulation(t, []int{1.5 * rate, 4 * rate, 0, 0})
+				owner, carrier, viewer, idler := s.nodes[0], s.nodes[1], s.nodes[2], s.nodes[3]
+				owner.o.Data, owner.o.Conf.Prefer = data, c.prefer
+				ctx, cancel := context.WithCancel(t.Context())
+				var nodes, work sync.WaitGroup
+				s.run(ctx, &nodes)
+				pub, err := owner.hub.Publish("live", []media.Track{h264}, media.Origin{Kind: "publish"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				work.Go(func() { pictures(ctx, pub, fps, rate/8/fps/1000) })
+				time.Sleep(3 * time.Second)
+				watch := func(n *simulated, d time.Duration) *report {
+					r := new(report)
+					work.Go(func() { *r = n.watch(ctx, t, "n0/live", d) })
+					time.Sleep(2 * time.Second)
+					return r
+				}
+				watch(carrier, time.Minute)
+				watch(viewer, time.Minute)
+				time.Sleep(2 * time.Minute) // both have left
+				if got := owner.node.accounts.standing(carrier.o.Identity.ID); got < 60 || got > 120 {
+					t.Errorf("standing of who carried all for one other = %d percent", got)
+				}
+				carrier.o.Conf.Upload = 0
+				carrier.node.Reconfigure(carrier.o)
+				first := watch(idler, time.Minute)
+				second, third := watch(viewer, 20*time.Second), watch(carrier, 20*time.Second)
+				time.Sleep(time.Minute)
+				cancel()
+				work.Wait()
+				nodes.Wait()
+				s.net.Close()
+				if first.join == 0 || second.join != 0 || second.refused < 3 {
+					t.Errorf("the first one plays after %v, the second after %v, refused %d times", first.join, second.join, second.refused)
+				}
+				if plays := third.join != 0; plays != c.plays || plays && third.got < 10*fps*rate/8/fps/1000*8/10 {
+					t.Errorf("who has carried plays after %v, refused %d times, with %d packets, want it to play: %v", third.join, third.refused, third.got, c.plays)
+				}
+			})
+		})
+	}
+}

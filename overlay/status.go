@@ -108,6 +108,9 @@ func (ch *channel) look() {
 	ch.reap(now)
 	if ch.source != nil {
 		ch.rotate(now)
+		for id := range ch.told {
+			ch.ranked(id) // the ledger may know more by now
+		}
 		if ch.source.idle(len(st.Children), ch.n.options().Conf.IdleAfter) {
 			ch.giveUp(errIdle)
 		}

@@ -1,8 +1,10 @@
 package overlay
 
 import (
+	"math"
 	"time"
 
+	"peergate/conf"
 	"peergate/overlay/ledger"
 	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
@@ -32,6 +34,7 @@ type tally struct {
 type outlay struct {
 	ledger.Outlay
 	used    time.Time // when something was last given
+	percent int       // the child's standing, by the last lease
 	lease   time.Time // until when the owner has agreed; zero: not yet
 	asked   time.Time // when it was last asked
 	denied  string    // why the owner does not agree
@@ -217,6 +220,8 @@ func peerOf(id p2p.ID) ledger.Peer {
 func (t *tally) leased(down p2p.ID, le *ledger.Lease) {
 	if o := t.out[down]; o != nil && le.Epoch == t.epochNow() {
 		o.lease, o.denied = time.Now().Add(le.Expires.Sub(le.Issued)), "" // by this clock: the owner's may be wrong
+		o.percent = int(min(le.Standing, math.MaxInt32))
+		t.ch.ranked(down)
 	}
 }
 
@@ -224,6 +229,31 @@ func (t *tally) leased(down p2p.ID, le *ledger.Lease) {
 func (t *tally) deny(down p2p.ID, why string) {
 	if o := t.out[down]; o != nil {
 		o.denied = "the owner does not agree: " + why
+	}
+}
+
+// vouch has the owner asked what a peer has carried that wants to be served, where that counts.
+func (t *tally) vouch(id p2p.ID) {
+	if t.ch.source != nil || t.out[id] != nil || t.ch.n.options().Conf.Prefer != conf.PreferContributors {
+		return
+	}
+	now := time.Now()
+	o := &outlay{used: now}
+	t.out[id] = o
+	t.request(id, o, now)
+}
+
+// ranked tells the machine what a peer has carried, as far as that is known here.
+func (ch *channel) ranked(id p2p.ID) {
+	percent := 0
+	if ch.source != nil {
+		percent = ch.n.accounts.standing(id)
+	} else if o := ch.tally.out[id]; o != nil {
+		percent = o.percent
+	}
+	if percent != ch.ranks[id] {
+		ch.ranks[id] = percent
+		ch.step(swarm.Standing{Peer: swarm.ID(id), Percent: percent})
 	}
 }
 

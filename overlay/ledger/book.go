@@ -34,6 +34,7 @@ type Ledger struct {
 	owner      Peer
 	headFile   string
 	auditEvery time.Duration
+	standings  standings
 
 	mu      sync.Mutex // guards the fields below; one writes at a time, also to the database
 	head    Head
@@ -136,12 +137,16 @@ func (l *Ledger) load(ctx context.Context) error {
 		return err
 	}
 	if first == nil {
+		l.standings.of, l.standings.read = make(map[Peer]*carriage), time.Now()
 		return l.write(ctx, new(batch).enter(kindBegin, time.Now(), l.owner[:]))
 	}
 	if Peer(first) != l.owner {
 		return fmt.Errorf("ledger: the database is that of another gateway, with the key %x: give each gateway a database of its own", first)
 	}
 	if l.head, err = lastEntry(ctx, l.db); err != nil {
+		return err
+	}
+	if err := l.standings.load(ctx, l.db, time.Now()); err != nil {
 		return err
 	}
 	l.stale = false

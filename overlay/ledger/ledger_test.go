@@ -233,3 +233,36 @@ func TestPouch(t *testing.T) {
 		t.Errorf("Claims after a year = %+v", late)
 	}
 }
+
+// TestStanding has a member carry for another one: leases for it tell so, also after a restart, until that is taken back.
+func TestStanding(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		r := newRig(t, database)
+		r.now = time.Now()
+		r.emit(2000)
+		r.l.UseAudit(r)
+		relay, leaf := r.member(), r.member()
+		r.take(relay.asks(relay.letter(relay.gets(r.l.Owner(), 0, 1000)), leaf))
+		r.take(relay.letter(leaf.gets(relay.id, 0, 800)))
+		told := func(a *actor) uint64 {
+			t.Helper()
+			le, err := ParseLease(r.take(leaf.asks(leaf.letter(), a))[0].Leases[0], r.l.Owner())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return le.Standing
+		}
+		for range 2 {
+			if got := told(relay); got != 80 {
+				t.Errorf("standing of the relay = %d, want 80 percent", got)
+			}
+			if got := r.l.Standing(leaf.id); got != 0 {
+				t.Errorf("standing of the leaf = %d, want 0", got)
+			}
+			if err := r.l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r.open()
+		}
+	})
+}

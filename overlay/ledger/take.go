@@ -82,7 +82,7 @@ func (l *Ledger) requests(ctx context.Context, b *batch, letter *Letter, r *Repl
 		}
 		le := &Lease{
 			Channel: q.Channel, Epoch: q.Epoch, Uploader: letter.Sender, Downloader: q.Downloader, Stripes: q.Stripes,
-			Issued: now, Expires: now.Add(LeaseFor),
+			Issued: now, Expires: now.Add(LeaseFor), Standing: uint64(l.Standing(q.Downloader)),
 		}
 		raw := le.Sign(l.key)
 		e.grant(pair{le.Uploader, le.Downloader}, le.Expires)
@@ -211,6 +211,7 @@ func (l *Ledger) enter(b *batch, e *epoch, c *claimed, v verdict, now time.Time)
 	ln.credited += uint64(cr.bytes)
 	e.series[r.Series] = ln
 	e.credit(r, uint64(cr.bytes))
+	l.standings.credit(cr)
 	delete(e.waiting, r.Series)
 	b.receipt(c.sender, ln, cr)
 	l.understated(b, c, now)
@@ -242,6 +243,7 @@ func (l *Ledger) markAll(b *batch, now time.Time) {
 		return
 	}
 	l.marked = now
+	l.stale = l.stale || l.standings.old(now) // read anew before the next write
 	for k, e := range l.epochs {
 		m, live := e.emission.end(), e.emission.lives()
 		if m.seq > e.saved || !e.marked {

@@ -70,6 +70,9 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			why = 0
 			spare--
 		}
+		if why == RefusedFull && s.outrank(p, i) {
+			why = 0
+		}
 		if why == RefusedFull && m.Resume && m.Tries >= swapAfter && (s.swap(p, i) || s.depose(p, i)) {
 			why = 0
 		}

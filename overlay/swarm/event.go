@@ -19,6 +19,12 @@ type Limit struct {
 	Upload int // bits a second; 0 none, Unlimited: as much as the network takes
 }
 
+// Standing tells how much a peer has carried for what it watched, as a measure by which Config.Prefer compares.
+type Standing struct {
+	Peer    ID
+	Percent int // of the bytes that it got, those that it gave to others
+}
+
 // Moved tells where others can dial this gateway from now on.
 type Moved struct{ Addresses []string }
 
@@ -100,6 +106,7 @@ type Go struct{}
 
 func (Demand) event()     {}
 func (Limit) event()      {}
+func (Standing) event()   {}
 func (Moved) event()      {}
 func (Described) event()  {}
 func (Candidates) event() {}

@@ -105,6 +105,9 @@ func (s *script) event(epoch, near uint64, now time.Time) Event {
 	case 3:
 		return Demand{Players: s.n(2), Relay: s.n(2) == 0}
 	case 4:
+		if s.n(4) == 0 {
+			return Standing{Peer: s.id(), Percent: s.n(200)}
+		}
 		return Limit{Upload: []int{0, 300_000, 2_000_000, Unlimited}[s.n(4)]}
 	case 5:
 		if s.n(8) == 0 {

@@ -27,6 +27,7 @@ type peer struct {
 	hop       uint64
 	addresses []string
 	keep      bool // configured: never forgotten
+	standing  int  // percent
 	joined    bool // a member, as it or another one has said; else only somebody to ask
 	local     bool // at the same site
 	net       string

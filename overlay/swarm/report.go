@@ -90,7 +90,7 @@ func (s *Swarm) reported(p *peer, m *Report) {
 		s.roster[p.id] = e
 	}
 	e.slots, e.at = m.Self.Slots, s.now
-	e.admitted = e.admitted || m.Lacks&s.all() != s.all() || p.local || s.admits(e)
+	e.admitted = e.admitted || m.Lacks&s.all() != s.all() || p.local || s.admits(e) || s.yield(p)
 	s.survey(true)
 	p.home = s.assign(e, m.Self.Home)
 	s.send(p, Plan{

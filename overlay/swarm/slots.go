@@ -138,7 +138,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if !s.owner() && !s.rooted(i) {
 			continue
 		}
-		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) {
+		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) || p != nil && s.outranked(p, i) != nil {
 			room |= bit
 		}
 		if s.leaf(i) != nil && s.homes()&bit != 0 {
@@ -228,7 +228,11 @@ func (s *Swarm) leaf(i int) *peer {
 		if p.down&^p.moving&bit == 0 || p.local || p.contributes(bit) && (!s.owner() || s.root(p, i)) {
 			continue
 		}
-		if best == nil || p.slots < best.slots {
+		switch {
+		case best == nil, s.cfg.Prefer && p.standing < best.standing:
+			best = p
+		case s.cfg.Prefer && p.standing > best.standing:
+		case p.slots < best.slots:
 			best = p
 		}
 	}
@@ -255,6 +259,56 @@ func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
 	s.moved = s.now
 	leaf.moveBy = s.now.Add(shedNotice)
 	s.at(leaf.moveBy)
+	return true
+}
+
+// outranks is by how many percent a peer's standing must exceed another's to take its place: as much as changes by itself
+// within some minutes of watching.
+const outranks = 20
+
+// outranked returns the child of a stripe that has carried least, when that is clearly less than the peer has.
+func (s *Swarm) outranked(p *peer, i int) (least *peer) {
+	bit := uint64(1) << i
+	if !s.cfg.Prefer || s.homes()&bit == 0 {
+		return nil
+	}
+	for _, q := range s.kids {
+		if q != p && s.counted(q)&bit != 0 && p.outranks(q) && (least == nil || q.standing < least.standing) {
+			least = q
+		}
+	}
+	return least
+}
+
+func (p *peer) outranks(q *peer) bool { return q.standing+outranks <= p.standing }
+
+// outrank makes room for a peer by moving a child that it outranks; it reports whether there is one.
+func (s *Swarm) outrank(p *peer, i int) bool {
+	least := s.outranked(p, i)
+	if least == nil || s.moves() >= max(s.k, s.slots()/4) {
+		return false
+	}
+	s.moved = s.now
+	s.shed(least, 1<<i)
+	return true
+}
+
+// yield lets, at the owner, a newcomer be one of those for whom the slots of all suffice in the place of the member that has
+// carried least, when it outranks that.
+func (s *Swarm) yield(p *peer) bool {
+	if !s.cfg.Prefer {
+		return false
+	}
+	var least *peer
+	for _, q := range s.linked {
+		if e := s.roster[q.id]; e != nil && e.admitted && !q.local && p.outranks(q) && (least == nil || q.standing < least.standing) {
+			least = q
+		}
+	}
+	if least == nil {
+		return false
+	}
+	s.roster[least.id].admitted = false
 	return true
 }
 

@@ -43,6 +43,7 @@ type Config struct {
 	IdleAfter time.Duration
 	Delay     time.Duration // how long a gap may hold up the players; 0: by measurement, 0.2 to 3 s
 	Steady    bool          // release everything Delay (0: 1 s) after the owner's clock, in step with other sites
+	Prefer    bool          // where slots are short, serve those of a higher Standing
 	MaxBytes  int           // of kept chunks; 0: 16 MiB
 	Seed      uint64
 }
@@ -264,6 +265,10 @@ func (s *Swarm) take(ev Event) {
 	case Limit:
 		s.upload, s.capped = ev.Upload, 0
 		s.due = s.now
+	case Standing:
+		if p := s.peers[ev.Peer]; p != nil {
+			p.standing = ev.Percent
+		}
 	case Moved:
 		s.cfg.Addresses = ev.Addresses
 	case Described:
