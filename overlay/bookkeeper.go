@@ -259,6 +259,19 @@ func (a *accounts) Recent(ctx context.Context, id chunk.ID, epoch uint64) (from 
 	return 0, nil
 }
 
+// Subnet returns the network from which a member connects to this gateway, "" when it does not, or over another one.
+func (a *accounts) Subnet(p ledger.Peer) string {
+	id, err := p2p.IDOf(p[:])
+	if err != nil {
+		return ""
+	}
+	l := a.n.link(id)
+	if l == nil {
+		return ""
+	}
+	return l.stream.Subnet()
+}
+
 // aged returns the chunks of an epoch, in a row, that came between two times.
 func (s *store) aged(epoch uint64, since, until time.Time) (from uint64, chunks [][]byte) {
 	if epoch != s.epoch {

@@ -23,6 +23,7 @@ type batch struct {
 	leases   map[leaseKey]leaseRow
 	series   map[Series]seriesRow
 	prices   map[chunk.ID]Terms
+	members  map[Peer]*member
 	marks    rows
 }
 
@@ -106,6 +107,14 @@ func (b *batch) lease(le *Lease, raw []byte) {
 	b.enter(kindLease, le.Issued, raw)
 }
 
+// member notes that what is known of a member has changed.
+func (b *batch) member(p Peer, m *member) {
+	if b.members == nil {
+		b.members = make(map[Peer]*member)
+	}
+	b.members[p] = m
+}
+
 // mark adds what was emitted until now.
 func (b *batch) mark(k epochKey, m mark, at time.Time) {
 	b.marks.add(k.channel[:], int64(k.epoch), int64(m.seq), int64(m.bytes), at.UnixMilli())
@@ -113,7 +122,7 @@ func (b *batch) mark(k epochKey, m mark, at time.Time) {
 
 // write writes a batch, all of it or nothing, and moves the end of the chain. The lock is held.
 func (l *Ledger) write(ctx context.Context, b *batch) error {
-	if len(b.entries) == 0 && len(b.marks.values) == 0 {
+	if len(b.entries) == 0 && len(b.marks.values) == 0 && len(b.members) == 0 {
 		return nil
 	}
 	tx, err := l.db.BeginTx(ctx, nil)
@@ -181,9 +190,17 @@ func (b *batch) insert(ctx context.Context, tx *sql.Tx, head Head) (Head, error)
 	for ch, t := range b.prices {
 		channels.add(ch[:], t.Name, t.Price, t.Hourly, t.Credit)
 	}
+	members := rows{
+		table: "members", columns: "peer, passed, asked, missed, failed, lied, channel, epoch",
+		conflict: "(peer) DO UPDATE SET passed = excluded.passed, asked = excluded.asked, missed = excluded.missed, " +
+			"failed = excluded.failed, lied = excluded.lied, channel = excluded.channel, epoch = excluded.epoch",
+	}
+	for p, m := range b.members {
+		members.add(m.values(p)...)
+	}
 	b.marks.table, b.marks.columns = "emitted", "channel, epoch, seq, bytes, at"
 	b.marks.conflict = "(channel, epoch, seq) DO NOTHING"
-	for _, r := range []*rows{&entries, &credits, &disputes, &leases, &series, &channels, &b.marks} {
+	for _, r := range []*rows{&entries, &credits, &disputes, &leases, &series, &channels, &members, &b.marks} {
 		if err := r.write(ctx, tx); err != nil {
 			return head, err
 		}

@@ -62,6 +62,8 @@ type epoch struct {
 	series   map[Series]*line
 	down     map[Peer]*intake
 	up       map[Peer]uint64 // credited bytes by uploader
+	flows    map[pair]uint64 // credited bytes by edge
+	flagged  map[flag]bool
 	leases   map[pair]time.Time
 	leased   map[Peer]int // downloaders by uploader
 	viewing  map[viewer]time.Duration
@@ -144,6 +146,9 @@ func (l *Ledger) load(ctx context.Context) error {
 		return fmt.Errorf("ledger: the database is that of another gateway, with the key %x: give each gateway a database of its own", first)
 	}
 	if l.head, err = lastEntry(ctx, l.db); err != nil {
+		return err
+	}
+	if err := l.loadMembers(ctx, time.Now()); err != nil {
 		return err
 	}
 	if err := l.standings.load(ctx, l.db, time.Now()); err != nil {
@@ -253,7 +258,7 @@ func (l *Ledger) fresh(ctx context.Context) error {
 func newEpoch(e *Emission) *epoch {
 	return &epoch{
 		emission: e, series: make(map[Series]*line), down: make(map[Peer]*intake), up: make(map[Peer]uint64),
-		leases: make(map[pair]time.Time), leased: make(map[Peer]int), viewing: make(map[viewer]time.Duration),
+		flows: make(map[pair]uint64), flagged: make(map[flag]bool), leases: make(map[pair]time.Time), leased: make(map[Peer]int), viewing: make(map[viewer]time.Duration),
 		replays: make(map[Series]int), waiting: make(map[Series]time.Time),
 	}
 }

@@ -18,6 +18,8 @@ const (
 	reasonPhantom     = "never had the data" // the hash of the last chunk is wrong, or an audit was not passed
 	reasonInflated    = "inflated totals"    // more than was emitted in that time
 	reasonNoIntake    = "no intake"          // the uploader has not got what it says to have given
+	reasonPair        = "reciprocal pair"    // two members give each other more than there was; noted: nearly all that there was
+	reasonSubnet      = "shared subnet"      // two members that give each other much are at one place: noted
 	reasonUnderstated = "under-reported"     // the downloader acknowledges less than was sent: noted
 )
 
@@ -86,6 +88,12 @@ func (e *epoch) judge(c *claimed, owner Peer, now time.Time) verdict {
 	}
 	if r.Uploader == owner {
 		return v
+	}
+	if sum, most := e.mutual(r)+fresh-v.refused, e.between(r.Uploader, r.Downloader); sum > most {
+		over = min(fresh-v.refused, sum-most)
+
+		v.reason, v.refused = reasonPair, v.refused+over
+		v.detail = "a chunk that one of two has got from the other cannot go back: both together can be given at most what was emitted"
 	}
 	had := e.had(r.Uploader)
 	may := had * uint64(max(1, e.leased[r.Uploader]))

@@ -124,6 +124,7 @@ func (e *epoch) claim(r *Receipt) {
 func (e *epoch) credit(r *Receipt, n uint64) {
 	e.intake(r.Downloader).credited += n
 	e.up[r.Uploader] += n
+	e.flows[pair{r.Uploader, r.Downloader}] += n
 }
 
 func (e *epoch) intake(p Peer) *intake {

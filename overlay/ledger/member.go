@@ -3,23 +3,74 @@ package ledger
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
 	"peergate/overlay/chunk"
 )
 
-// member is what the ledger knows of a member as one who can prove what it has. It is not kept across restarts.
+// member is what the ledger knows of a member as one who can prove what it has.
 type member struct {
-	passed  time.Time // when it last passed an audit, or first acknowledged anything
-	wrote   time.Time // when its last letter came
-	asked   time.Time // when it was last challenged
-	missed  int       // challenges in a row that it did not answer
-	failed  bool
-	liedAt  time.Time
+	// The fields below are kept in the database.
+	passed time.Time // when it last passed an audit, or first acknowledged anything
+	asked  time.Time // when it was last challenged
+	missed int       // challenges in a row that it did not answer
+	failed bool
+	liedAt time.Time
+	of     epochKey // what it acknowledged last
+
+	wrote   time.Time // when its last letter came, or this process began
 	pending *pendingAudit
 	noise   noise
-	of      epochKey // what it acknowledged last
+}
+
+// loadMembers reads what an earlier process knew of members. Challenges that it had sent are void, and nobody has been silent
+// while it was away. The lock is held, or nobody else knows the ledger yet.
+func (l *Ledger) loadMembers(ctx context.Context, now time.Time) error {
+	for _, m := range l.members {
+		m.pending = nil
+	}
+	rs, err := l.db.QueryContext(ctx, "SELECT peer, passed, asked, missed, failed, lied, channel, epoch FROM members")
+	if err != nil {
+		return fmt.Errorf("ledger: read the members: %w", err)
+	}
+	defer rs.Close()
+	for rs.Next() {
+		var peer, channel []byte
+		var passed, asked, lied, epoch int64
+		var m member
+		if err := rs.Scan(&peer, &passed, &asked, &m.missed, &m.failed, &lied, &channel, &epoch); err != nil {
+			return fmt.Errorf("ledger: read the members: %w", err)
+		}
+		if len(peer) != len(Peer{}) || len(channel) != len(chunk.ID{}) {
+			return errors.New("ledger: read the members: a name has a wrong size")
+		}
+		m.passed, m.asked, m.liedAt, m.wrote = timeOf(passed), timeOf(asked), timeOf(lied), now
+		m.of, m.noise = epochKey{chunk.ID(channel), uint64(epoch)}, l.member(Peer(peer)).noise
+		l.members[Peer(peer)] = &m
+	}
+	return rs.Err()
+}
+
+// values are the columns of a member.
+func (m *member) values(p Peer) []any {
+	return []any{p[:], millis(m.passed), millis(m.asked), m.missed, m.failed, millis(m.liedAt), m.of.channel[:], int64(m.of.epoch)}
+}
+
+// millis is how the database keeps a time that may be zero, and timeOf reads it again.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // pendingAudit is a challenge without an answer yet.
@@ -48,7 +99,10 @@ func (l *Ledger) member(p Peer) *member {
 }
 
 // lied notes that a member has signed what contradicts itself.
-func (l *Ledger) lied(p Peer, now time.Time) { l.member(p).liedAt = now }
+func (l *Ledger) lied(b *batch, p Peer, now time.Time) {
+	l.member(p).liedAt = now
+	b.member(p, l.member(p))
+}
 
 func (l *Ledger) distrusted(p Peer, now time.Time) bool {
 	m := l.members[p]
@@ -75,12 +129,16 @@ func (c *noise) louder(most int, now time.Time) bool {
 }
 
 // acknowledged notes that a member acknowledges something, and so must be able to prove that it has it.
-func (l *Ledger) acknowledged(r *Receipt, now time.Time) {
-	m := l.member(r.Downloader)
+func (l *Ledger) acknowledged(b *batch, r *Receipt, now time.Time) {
+	m, of := l.member(r.Downloader), epochKey{r.Channel, r.Epoch}
+	if !m.passed.IsZero() && m.of == of {
+		return
+	}
 	if m.passed.IsZero() {
 		m.passed = now
 	}
-	m.of = epochKey{r.Channel, r.Epoch}
+	m.of = of
+	b.member(r.Downloader, m)
 }
 
 // failing tells whether a member has failed an audit, or evades them: it writes no letters, or does not answer.
@@ -99,8 +157,10 @@ func (l *Ledger) failing(p Peer, e *epoch, now time.Time) bool {
 	return e.emission.lives() && !heard.IsZero() && now.Sub(heard) > missedMost*l.auditEvery+answerWithin
 }
 
-// Audit is how the owner asks for proofs.
+// Audit is how the owner asks for proofs, and where it learns who is where.
 type Audit interface {
+	// Subnet returns the network from which a member connects, "" when that is not known.
+	Subnet(p Peer) string
 	// Recent returns chunks of an epoch, as they were sent, that a member should have now; the first has the number from.
 	Recent(ctx context.Context, ch chunk.ID, epoch uint64) (from uint64, chunks [][]byte)
 }
@@ -144,6 +204,7 @@ func (l *Ledger) audit(ctx context.Context, b *batch, letter *Letter, r *Reply, 
 	m.asked = now
 	own := c.Prove(func(seq uint64) []byte { return chunks[seq-from] })
 	m.pending = &pendingAudit{challenge: c, own: own, at: now}
+	b.member(letter.Sender, m)
 	r.Challenges = append(r.Challenges, c)
 	return nil
 }
@@ -156,6 +217,7 @@ func (l *Ledger) proved(ctx context.Context, b *batch, p Peer, proof *Proof, now
 		return nil
 	}
 	m.pending, m.missed = nil, 0
+	b.member(p, m)
 	if proof.Passes(&a.own) && now.Sub(a.at) < answerWithin {
 		m.failed, m.passed = false, now
 		return nil

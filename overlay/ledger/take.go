@@ -178,7 +178,7 @@ func (l *Ledger) enter(b *batch, e *epoch, c *claimed, v verdict, now time.Time)
 		old := e.series[r.Series]
 		evidence = append(evidence, old.raw)
 		old.frozen = true
-		l.lied(r.Downloader, now)
+		l.lied(b, r.Downloader, now)
 	}
 	if v.reason != "" {
 		l.record(b, &dispute{
@@ -215,7 +215,8 @@ func (l *Ledger) enter(b *batch, e *epoch, c *claimed, v verdict, now time.Time)
 	delete(e.waiting, r.Series)
 	b.receipt(c.sender, ln, cr)
 	l.understated(b, c, now)
-	l.acknowledged(r, now)
+	l.acknowledged(b, r, now)
+	l.suspect(b, e, r, now)
 }
 
 // understated notes that a downloader acknowledges less than an uploader says to have sent. Who of them lies cannot be

@@ -2,10 +2,12 @@ package p2p
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Stream is one of many byte streams to a peer. Reading and writing may go on at once, each from one goroutine.
@@ -87,6 +89,28 @@ func (s *Stream) Transport() string {
 
 // Local tells whether the peer is on the same site: on this machine or in a network that one of its interfaces is in.
 func (s *Stream) Local() bool { return !isRelayed(s.remote) && isLocal(s.remote) }
+
+// Subnet returns the network from which the peer connects, an IPv4 /24 or an IPv6 /48; "" when another gateway passes the
+// connection on.
+func (s *Stream) Subnet() string {
+	ip, err := manet.ToIP(s.remote)
+	if err != nil || s.Relayed() {
+		return ""
+	}
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return ""
+	}
+	bits := 48
+	if a = a.Unmap(); a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
 
 // QUIC tells whether the stream's connection is a direct one over QUIC, so that there may be lanes beside it.
 func (s *Stream) QUIC() bool { return isQUIC(s.remote) }
