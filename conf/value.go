@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
@@ -73,6 +74,18 @@ type Price int64
 
 // maxPrice bounds a price, a million.
 const maxPrice = 1e6
+
+// ParsePrice returns a price in whole units as a Price. It must be at least 0 and have six decimals at most.
+func ParsePrice(v float64) (Price, error) {
+	micro := math.Round(v * 1e6)
+	if !(v >= 0 && v <= maxPrice) || math.Abs(v*1e6-micro) > 1e-3 {
+		return 0, fmt.Errorf("is %v, must be %s", v, (*Price)(nil).want())
+	}
+	return Price(micro), nil
+}
+
+// Units returns the price in whole units.
+func (p Price) Units() float64 { return float64(p) / 1e6 }
 
 // UnmarshalYAML reads a number such as 0.02, of at most six decimals.
 func (p *Price) UnmarshalYAML(n *yaml.Node) error {

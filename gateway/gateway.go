@@ -34,7 +34,7 @@ type gateway struct {
 
 	mu    sync.Mutex  // held while the configuration changes; guards the fields below
 	file  conf.Config // as it was read
-	links []conf.Link // that were given while the gateway ran
+	given given       // over the API
 	conf  conf.Config // both
 }
 
@@ -46,11 +46,11 @@ func newGateway(c conf.Config, data string, id p2p.Identity, log *slog.Logger) (
 	}
 	g := &gateway{log: log, id: id, data: data, hub: media.NewHub(log), since: time.Now(), file: c}
 	if data != "" {
-		if g.links, err = loadLinks(data); err != nil {
+		if g.given, err = loadGiven(data); err != nil {
 			return nil, err
 		}
 	}
-	c = with(c, g.links)
+	c = g.given.with(c)
 	g.conf = c
 	g.server = rtsp.New(c, data, users, g.hub, log)
 	means := rtsp.Means{Listen: c.RTSP.Listen, FFmpeg: c.Transcode.FFmpeg, Server: g.server}
@@ -118,9 +118,9 @@ func (g *gateway) Reconfigure(c conf.Config, changed []string) error {
 	return nil
 }
 
-// spread tells the server and the overlay of a configuration with the links that were given. The mutex is held.
+// spread tells the server and the overlay of a configuration with what was given beside it. The mutex is held.
 func (g *gateway) spread() {
-	g.conf = with(g.file, g.links)
+	g.conf = g.given.with(g.file)
 	g.server.Reconfigure(g.conf)
 	if g.node != nil {
 		g.node.Reconfigure(g.overlayOptions(g.conf))

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,17 +22,9 @@ const (
 
 // loadLinks reads the links that were given, none when there is no file.
 func loadLinks(folder string) ([]conf.Link, error) {
-	path := filepath.Join(folder, linksFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("links: %w", err)
-	}
 	var all []web.Link
-	if err := json.Unmarshal(b, &all); err != nil {
-		return nil, fmt.Errorf("links: %s is damaged: correct or remove it: %w", path, err)
+	if err := load(folder, linksFile, "links", &all); err != nil {
+		return nil, err
 	}
 	var links []conf.Link
 	for _, l := range all {
@@ -51,35 +39,7 @@ func saveLinks(folder string, links []conf.Link) error {
 	for _, l := range links {
 		all = append(all, web.Link{Link: l.Link, Petname: l.Petname})
 	}
-	b, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(folder, linksFile)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("keep the links: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("keep the links: %w", err)
-	}
-	return nil
-}
-
-// with returns a configuration with links beside its own. Those that contradict it are left out.
-func with(c conf.Config, links []conf.Link) conf.Config {
-	all := c
-	all.Overlay.Links = slices.Concat(c.Overlay.Links, links)
-	if conf.Check(all) == nil {
-		return all
-	}
-	for _, l := range links {
-		next := c
-		next.Overlay.Links = append(slices.Clone(c.Overlay.Links), l)
-		if conf.Check(next) == nil {
-			c = next
-		}
-	}
-	return c
+	return save(folder, linksFile, "links", all)
 }
 
 // Share returns the link of a stream, as the API asks for it.
@@ -142,19 +102,19 @@ func (g *gateway) TakeLink(given web.Link) (web.Link, error) {
 	taken := conf.Link{Link: l.String(), Petname: given.Petname}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	links := append(without(g.links, l.Owner, l.Name), taken)
-	if len(links) > maxLinks {
+	next := g.given
+	next.links = append(without(next.links, l.Owner, l.Name), taken)
+	if len(next.links) > maxLinks {
 		return given, fmt.Errorf("there are %d links, which is the most: remove some", maxLinks)
 	}
-	next := g.file
-	next.Overlay.Links = append(slices.Clone(next.Overlay.Links), links...)
-	if err := errors.Join(conf.Check(next), verify(next)); err != nil {
+	all := next.added(g.file)
+	if err := errors.Join(conf.Check(all), verify(all)); err != nil {
 		return given, err
 	}
-	if err := saveLinks(g.data, links); err != nil {
+	if err := saveLinks(g.data, next.links); err != nil {
 		return given, err
 	}
-	g.links = links
+	g.given = next
 	g.spread()
 	return web.Link{Link: taken.Link, Petname: taken.Petname, Path: l.Path(taken.Petname)}, nil
 }
@@ -171,17 +131,17 @@ func without(links []conf.Link, owner p2p.ID, name media.Name) []conf.Link {
 func (g *gateway) DropLink(path string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	links := slices.DeleteFunc(slices.Clone(g.links), func(c conf.Link) bool {
+	links := slices.DeleteFunc(slices.Clone(g.given.links), func(c conf.Link) bool {
 		l, err := overlay.ParseShareLink(c.Link)
 		return err != nil || l.Path(c.Petname) == path
 	})
-	if len(links) == len(g.links) {
+	if len(links) == len(g.given.links) {
 		return web.ErrNoLink
 	}
 	if err := saveLinks(g.data, links); err != nil {
 		return err
 	}
-	g.links = links
+	g.given.links = links
 	g.spread()
 	return nil
 }

@@ -55,6 +55,6 @@ and streams of another gateway are at rtsp://HOST:8554/PETNAME/NAME.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newRun(), newCheck(), newID(), newShare(), newPlay(), newLink(), newChannels(), newStatus(), newTicket(), newKey(), newDoctor(), newLedger(), newDiscover(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newID(), newShare(), newPlay(), newLink(), newTerms(), newChannels(), newStatus(), newTicket(), newKey(), newDoctor(), newLedger(), newDiscover(), newDemo(), newVersion())
 	return root
 }

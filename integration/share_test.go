@@ -95,6 +95,45 @@ func TestLinkOfARunningGateway(t *testing.T) {
 	refused(t, b, "hall/open/live")
 }
 
+// TestTerms opens a stream to everybody and closes it again while the gateway runs.
+func TestTerms(t *testing.T) {
+	t.Parallel()
+	a, b := lab.NewGateway(t, "a"), lab.NewGateway(t, "b")
+	a.Start()
+	b.Start()
+	lab.Encode(t, lab.H264(t), a.URL("live"))
+	a.WaitStream("live")
+	terms := func(args ...string) string {
+		return string(lab.Run(t, lab.Patience, lab.Binary(t), append([]string{"terms", "--config", a.File()}, args...)...))
+	}
+	lab.Run(t, lab.Patience, lab.Binary(t), "link", "--config", b.File(), link(t, a, "live"), "--petname", "hall")
+	status := func() int {
+		c := lab.Dial(t, b.HostPort())
+		defer c.Close()
+		r, err := c.Do("DESCRIBE", b.URL("hall/live"), nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Status
+	}
+	if got := status(); got == 200 {
+		t.Error("a stranger has a stream that is for listed gateways")
+	}
+	terms("live", "--access", "open", "--price", "0.02")
+	p := lab.Play(t, b.URL("hall/live"), lab.TCP)
+	p.Plays(time.Second)
+	p.Flawless()
+	p.Stop()
+	if list := terms(); !strings.Contains(list, "live     open    0.02") {
+		t.Errorf("gateway terms lists %q", list)
+	}
+	b.WaitLog(0, "channel ended", "hall/live")
+	terms("live", "--remove")
+	if got := status(); got == 200 {
+		t.Error("a stranger has a stream that was closed again")
+	}
+}
+
 // TestChannels has a gateway list a channel, and two others read its directory: a peer, and a stranger that has a link of it,
 // gives the owner a petname by what it has read, and plays.
 func TestChannels(t *testing.T) {

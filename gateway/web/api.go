@@ -18,6 +18,7 @@ func newHandler(g Gateway) http.Handler {
 	handleTickets(mux, g)
 	handleLedger(mux, g)
 	handleLinks(mux, g)
+	handleTerms(mux, g)
 	handleChannels(mux, g)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{}))
 	return mux

@@ -61,6 +61,7 @@ type Gateway interface {
 	Tickets
 	Books
 	Links
+	Sharing
 	Directories
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -360,4 +361,46 @@ func do(t *testing.T, method, url, authorization string) (code int, body string)
 		t.Fatal(err)
 	}
 	return res.StatusCode, string(b)
+}
+
+func (f fixed) Terms() []Terms {
+	return []Terms{{Name: "live/*", Access: "open", Price: 0.02, Fixed: true}}
+}
+
+func (f fixed) SetTerms(t Terms) error {
+	if want := (Terms{Name: "a/ü/*", Access: "members", Price: 0.25, Credit: 0.000001}); t != want {
+		return fmt.Errorf("got %+v", t)
+	}
+	return nil
+}
+
+func (f fixed) DropTerms(pattern string) error {
+	if pattern != "a/ü/*" {
+		return ErrNoTerms
+	}
+	return nil
+}
+
+// TestTerms sets, lists and removes over the socket.
+func TestTerms(t *testing.T) {
+	folder := t.TempDir()
+	start(t, conf.API{}, folder)
+	if err := GiveTerms(t.Context(), folder, Terms{Name: "a/ü/*", Access: "members", Price: 0.25, Credit: 0.000001}); err != nil {
+		t.Errorf("GiveTerms = %v", err)
+	}
+	if err := GiveTerms(t.Context(), folder, Terms{Name: "b"}); err == nil || !strings.Contains(err.Error(), "got {Name:b") {
+		t.Errorf("GiveTerms = %v, want the gateway's reason", err)
+	}
+	if err := call(t.Context(), folder, http.MethodPut, termsPath+"/a", Terms{Name: "b"}, nil); err == nil || !strings.Contains(err.Error(), "another pattern") {
+		t.Errorf("terms of another name = %v, want that told", err)
+	}
+	if all, err := FetchTerms(t.Context(), folder); err != nil || !reflect.DeepEqual(all, sample.Terms()) {
+		t.Errorf("FetchTerms = %+v, %v", all, err)
+	}
+	if err := RemoveTerms(t.Context(), folder, "a/ü/*"); err != nil {
+		t.Errorf("RemoveTerms = %v", err)
+	}
+	if err := RemoveTerms(t.Context(), folder, "b"); err == nil || !strings.Contains(err.Error(), ErrNoTerms.Error()) {
+		t.Errorf("RemoveTerms of another = %v, want %v", err, ErrNoTerms)
+	}
 }
