@@ -279,12 +279,18 @@ func (v *viewer) take(p *media.Packet) {
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(testTimeout)
+	within(t, testTimeout, what, ok)
+}
+
+// within waits for so long until ok holds.
+func within(t *testing.T, patience time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", testTimeout, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 		<-tick.C
 	}

@@ -191,8 +191,8 @@ func (b *batch) insert(ctx context.Context, tx *sql.Tx, head Head) (Head, error)
 		channels.add(ch[:], t.Name, t.Price, t.Hourly, t.Credit)
 	}
 	members := rows{
-		table: "members", columns: "peer, passed, asked, missed, failed, lied, channel, epoch",
-		conflict: "(peer) DO UPDATE SET passed = excluded.passed, asked = excluded.asked, missed = excluded.missed, " +
+		table: "members", columns: "peer, passed, asked, missed, wrong, failed, lied, channel, epoch",
+		conflict: "(peer) DO UPDATE SET passed = excluded.passed, asked = excluded.asked, missed = excluded.missed, wrong = excluded.wrong, " +
 			"failed = excluded.failed, lied = excluded.lied, channel = excluded.channel, epoch = excluded.epoch",
 	}
 	for p, m := range b.members {

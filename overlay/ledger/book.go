@@ -67,11 +67,20 @@ type epoch struct {
 	leases   map[pair]time.Time
 	leased   map[Peer]int // downloaders by uploader
 	viewing  map[viewer]time.Duration
-	replays  map[Series]int
+	replays  map[handing]replays
 	waiting  map[Series]time.Time // since when a claim waits for what explains it
 }
 
 type (
+	// handing is who hands in the receipts of a series, and replays how often the last one of them that was known already.
+	handing struct {
+		Series
+		sender Peer
+	}
+	replays struct {
+		hash [sha256.Size]byte
+		n    int
+	}
 	pair   struct{ up, down Peer }
 	viewer struct {
 		peer    Peer
@@ -259,7 +268,7 @@ func newEpoch(e *Emission) *epoch {
 	return &epoch{
 		emission: e, series: make(map[Series]*line), down: make(map[Peer]*intake), up: make(map[Peer]uint64),
 		flows: make(map[pair]uint64), flagged: make(map[flag]bool), leases: make(map[pair]time.Time), leased: make(map[Peer]int), viewing: make(map[viewer]time.Duration),
-		replays: make(map[Series]int), waiting: make(map[Series]time.Time),
+		replays: make(map[handing]replays), waiting: make(map[Series]time.Time),
 	}
 }
 

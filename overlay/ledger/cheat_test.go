@@ -206,10 +206,7 @@ func TestPhantom(t *testing.T) {
 		if len(reply.Challenges) != 1 {
 			t.Fatalf("challenges = %+v, want one", reply.Challenges)
 		}
-		c := reply.Challenges[0]
-		l := leaf.letter()
-		l.Proofs = append(l.Proofs, c.Prove(func(uint64) []byte { return nil }))
-		r.take(l)
+		r.fails(leaf, reply.Challenges[0], wrongMost)
 		r.credited(leaf, 0)
 		r.disputed(reasonPhantom, 900*size)
 		if got := r.by()[relay.id]; got.Carried != 0 || got.Earned != 0 {
@@ -221,11 +218,66 @@ func TestPhantom(t *testing.T) {
 		}
 		// It may yet come to have chunks, as one may that had a bad line.
 		r.now = r.now.Add(auditEvery)
-		c = r.take(leaf.letter())[0].Challenges[0]
-		l = leaf.letter()
+		c := r.take(leaf.letter())[0].Challenges[0]
+		l := leaf.letter()
 		l.Proofs = append(l.Proofs, c.Prove(func(seq uint64) []byte { return r.chunks[seq] }))
 		r.take(l, relay.letter(leaf.gets(relay.id, 950, 960)))
 		r.credited(leaf, 60*size) // what came since
+	})
+}
+
+// fails has a member answer a challenge, and those that follow, without any chunk, so many in all.
+func (r *rig) fails(a *actor, c Challenge, times int) {
+	r.t.Helper()
+	for {
+		l := a.letter()
+		l.Proofs = append(l.Proofs, c.Prove(func(uint64) []byte { return nil }))
+		r.take(l)
+		if times--; times == 0 {
+			return
+		}
+		r.now = r.now.Add(auditAgain)
+		challenges := r.take(a.letter())[0].Challenges
+		if len(challenges) != 1 {
+			r.t.Fatalf("challenges = %+v, want another one", challenges)
+		}
+		c = challenges[0]
+	}
+}
+
+// TestLateJoiner has a member that has just begun anew asked for what was before. Once it called an honest gateway a liar.
+func TestLateJoiner(t *testing.T) {
+	cheat(t, func(r *rig, relay, leaf *actor) {
+		r.l.UseAudit(r)
+		r.take(relay.letter(leaf.gets(relay.id, 0, 900)))
+		r.fails(leaf, r.take(leaf.letter())[0].Challenges[0], wrongMost-1)
+		r.now = r.now.Add(auditAgain)
+		c := r.take(leaf.letter())[0].Challenges[0]
+		l := leaf.letter()
+		l.Proofs = append(l.Proofs, c.Prove(func(seq uint64) []byte { return r.chunks[seq] }))
+		r.take(l)
+		r.credited(leaf, 900*size)
+		if ds := r.disputes(); len(ds) > 0 {
+			t.Errorf("disputes: %+v", ds)
+		}
+		r.now = r.now.Add(auditAgain)
+		if reply := r.take(leaf.letter())[0]; len(reply.Challenges) != 0 {
+			t.Errorf("it is challenged again: %+v", reply.Challenges)
+		}
+	})
+}
+
+// TestBothEndsHandIn has both ends of an edge hand in each receipt, as they do. Once that was noted as a replay.
+func TestBothEndsHandIn(t *testing.T) {
+	cheat(t, func(r *rig, relay, leaf *actor) {
+		for at := 0; at < 1000; at += 50 {
+			raw := leaf.gets(relay.id, at, at+50)
+			r.take(leaf.letter(raw), relay.letter(raw))
+		}
+		r.credited(leaf, 1000*size)
+		if ds := r.disputes(); len(ds) > 0 {
+			t.Errorf("disputes: %+v", ds)
+		}
 	})
 }
 
@@ -276,10 +328,7 @@ func TestDistrustSurvives(t *testing.T) {
 		twin.edges = make(map[Peer]*Edge)
 		r.take(relay.asks(relay.letter(), liar))
 		r.take(relay.letter(liar.gets(relay.id, 0, 300), twin.gets(relay.id, 0, 400), leaf.gets(relay.id, 0, 900)))
-		c := r.take(leaf.letter())[0].Challenges[0]
-		l := leaf.letter()
-		l.Proofs = append(l.Proofs, c.Prove(func(uint64) []byte { return nil }))
-		r.take(l)
+		r.fails(leaf, r.take(leaf.letter())[0].Challenges[0], wrongMost)
 		if err := r.l.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ const (
 	margin = 256 << 10
 	// settleWithin is how long a receipt may wait for what explains it: another one, or a lease.
 	settleWithin = 3 * time.Minute
-	// replaysMost is how often the same receipt may come by accident, such as when an answer was lost.
+	// replaysMost is how often one member may hand in the same receipt again by accident, such as when an answer was lost.
 	replaysMost = 4
 )
 
@@ -122,8 +122,7 @@ func (e *epoch) succeeds(c *claimed, old *line) (v verdict, over bool) {
 	case old.frozen:
 		return refuse(reasonTwoBodies, "the series has contradicted itself before", r.Bytes-min(r.Bytes, old.receipt.Bytes)), true
 	case hashOf(c.Raw) == hashOf(old.raw), r.Window < old.receipt.Window:
-		if e.replays[r.Series]++; e.replays[r.Series] > replaysMost {
-			e.replays[r.Series] = -maxReplays // say it once
+		if e.again(c) {
 			return refuse(reasonReplay, "window "+fmt.Sprint(r.Window)+" was handed in again and again", r.Bytes), true
 		}
 		return verdict{}, true
@@ -135,8 +134,18 @@ func (e *epoch) succeeds(c *claimed, old *line) (v verdict, over bool) {
 	return verdict{}, false
 }
 
-// maxReplays is how many replays are passed over after one was noted.
-const maxReplays = 1 << 20
+// again tells, once, that a member hands the same receipt in more often than by accident. Both ends of an edge hand in each, so
+// that it comes twice at least, and an older one may come after a newer one.
+func (e *epoch) again(c *claimed) bool {
+	k := handing{c.receipt.Series, c.sender}
+	old, hash := e.replays[k], hashOf(c.Raw)
+	if old.hash != hash {
+		old = replays{hash: hash}
+	}
+	old.n++
+	e.replays[k] = old
+	return old.n == replaysMost+1
+}
 
 // emitted compares a receipt with what the owner has made.
 func (e *epoch) emitted(r *Receipt, fresh uint64) verdict {

@@ -16,6 +16,7 @@ type member struct {
 	passed time.Time // when it last passed an audit, or first acknowledged anything
 	asked  time.Time // when it was last challenged
 	missed int       // challenges in a row that it did not answer
+	wrong  int       // challenges in a row that it answered wrong
 	failed bool
 	liedAt time.Time
 	of     epochKey // what it acknowledged last
@@ -31,7 +32,7 @@ func (l *Ledger) loadMembers(ctx context.Context, now time.Time) error {
 	for _, m := range l.members {
 		m.pending = nil
 	}
-	rs, err := l.db.QueryContext(ctx, "SELECT peer, passed, asked, missed, failed, lied, channel, epoch FROM members")
+	rs, err := l.db.QueryContext(ctx, "SELECT peer, passed, asked, missed, wrong, failed, lied, channel, epoch FROM members")
 	if err != nil {
 		return fmt.Errorf("ledger: read the members: %w", err)
 	}
@@ -40,7 +41,7 @@ func (l *Ledger) loadMembers(ctx context.Context, now time.Time) error {
 		var peer, channel []byte
 		var passed, asked, lied, epoch int64
 		var m member
-		if err := rs.Scan(&peer, &passed, &asked, &m.missed, &m.failed, &lied, &channel, &epoch); err != nil {
+		if err := rs.Scan(&peer, &passed, &asked, &m.missed, &m.wrong, &m.failed, &lied, &channel, &epoch); err != nil {
 			return fmt.Errorf("ledger: read the members: %w", err)
 		}
 		if len(peer) != len(Peer{}) || len(channel) != len(chunk.ID{}) {
@@ -55,7 +56,7 @@ func (l *Ledger) loadMembers(ctx context.Context, now time.Time) error {
 
 // values are the columns of a member.
 func (m *member) values(p Peer) []any {
-	return []any{p[:], millis(m.passed), millis(m.asked), m.missed, m.failed, millis(m.liedAt), m.of.channel[:], int64(m.of.epoch)}
+	return []any{p[:], millis(m.passed), millis(m.asked), m.missed, m.wrong, m.failed, millis(m.liedAt), m.of.channel[:], int64(m.of.epoch)}
 }
 
 // millis is how the database keeps a time that may be zero, and timeOf reads it again.
@@ -85,6 +86,10 @@ const (
 	distrust = time.Hour
 	// missedMost is how many challenges in a row may be lost, and how many audits' time a member may be silent.
 	missedMost = 2
+	// wrongMost is how many wrong answers in a row prove that a member does not have what it acknowledges, and auditAgain the
+	// least time between these: one that has just begun anew, or whose line was cut, lacks what it is asked for too.
+	wrongMost  = 3
+	auditAgain = 10 * time.Second
 	// answerWithin is how long the answer to a challenge may take: less than it takes to find somebody who has the chunks.
 	answerWithin = 30 * time.Second
 )
@@ -187,7 +192,11 @@ func (l *Ledger) audit(ctx context.Context, b *batch, letter *Letter, r *Reply, 
 		return nil
 	}
 	m.wrote = now
-	if m.passed.IsZero() || now.Sub(m.asked) < l.auditEvery {
+	every := l.auditEvery
+	if m.wrong > 0 && !m.failed {
+		every = auditAgain
+	}
+	if m.passed.IsZero() || now.Sub(m.asked) < every {
 		return nil
 	}
 	from, chunks := l.auditor.Recent(ctx, m.of.channel, m.of.epoch)
@@ -219,7 +228,10 @@ func (l *Ledger) proved(ctx context.Context, b *batch, p Peer, proof *Proof, now
 	m.pending, m.missed = nil, 0
 	b.member(p, m)
 	if proof.Passes(&a.own) && now.Sub(a.at) < answerWithin {
-		m.failed, m.passed = false, now
+		m.failed, m.wrong, m.passed = false, 0, now
+		return nil
+	}
+	if m.wrong++; m.wrong < wrongMost {
 		return nil
 	}
 	since := m.passed

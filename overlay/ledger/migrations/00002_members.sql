@@ -6,6 +6,7 @@ CREATE TABLE members (
 	passed BIGINT NOT NULL,
 	asked BIGINT NOT NULL,
 	missed INTEGER NOT NULL,
+	wrong INTEGER NOT NULL,
 	failed BOOLEAN NOT NULL,
 	lied BIGINT NOT NULL,
 	channel BYTEA NOT NULL,
