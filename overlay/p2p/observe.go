@@ -42,6 +42,8 @@ const (
 	maxObservers = 4
 	// observeEvery is the time between questions to one peer: mappings change when a router starts anew.
 	observeEvery = time.Minute
+	// backEvery is the time between connections back that succeed; they cost both ends some KB. Others are tried with each question.
+	backEvery = 10 * time.Minute
 	// observeLook is the time between looks for peers that are to be asked.
 	observeLook = 250 * time.Millisecond
 	// observeAgain is the time until a peer that could not be asked is asked again.
@@ -90,6 +92,12 @@ type observation struct {
 	seen     netip.AddrPort
 	port     int // of this gateway, UDP
 	tcp, udp string
+	back     time.Time // when connections back were last asked for
+}
+
+// reached tells whether all connections back that were asked for were made.
+func (o *observation) reached(q observeQuestion) bool {
+	return (q.TCP == 0 || o.tcp == backOK) && (q.UDP == 0 || o.udp == backOK)
 }
 
 // observations are what peers have told.
@@ -298,7 +306,16 @@ func (h *Host) askObserver(ctx context.Context, p peer.ID) {
 	ctx, cancel := context.WithTimeout(ctx, observeWithin)
 	defer cancel()
 	udp, tcp := h.ports()
-	err := h.inquire(ctx, p, observeQuestion{TCP: tcp, UDP: udp}, func(a observeAnswer) error { return h.learn(p, a, udp) })
+	q, now := observeQuestion{TCP: tcp, UDP: udp}, time.Now()
+	h.observed.mu.Lock()
+	old := h.observed.by[p]
+	h.observed.mu.Unlock()
+	if old.reached(q) && now.Sub(old.back) < backEvery {
+		q = observeQuestion{}
+	} else {
+		old.back = now
+	}
+	err := h.inquire(ctx, p, q, func(a observeAnswer, seen netip.AddrPort) { h.learn(p, a, seen, udp, old.back) })
 	if err != nil {
 		h.observed.mu.Lock()
 		h.observed.asked[p] = time.Now().Add(observeAgain - observeEvery)
@@ -308,7 +325,7 @@ func (h *Host) askObserver(ctx context.Context, p peer.ID) {
 }
 
 // inquire puts a question on a QUIC connection of its own and hands on both answers.
-func (h *Host) inquire(ctx context.Context, p peer.ID, q observeQuestion, take func(observeAnswer) error) error {
+func (h *Host) inquire(ctx context.Context, p peer.ID, q observeQuestion, take func(observeAnswer, netip.AddrPort)) error {
 	c, err := h.lane(ctx, laneKey{idOf(p), observeLane})
 	if err != nil {
 		return err
@@ -328,44 +345,54 @@ func (h *Host) inquire(ctx context.Context, p peer.ID, q observeQuestion, take f
 	}
 	r := json.NewDecoder(io.LimitReader(s, 2*maxQuestion))
 	for range 2 {
-		var a observeAnswer
-		if err := r.Decode(&a); err != nil {
+		a, seen, err := readAnswer(r)
+		if err != nil {
 			return err
 		}
-		if err := take(a); err != nil {
-			return err
-		}
+		take(a, seen)
 	}
 	return nil
 }
 
-// learn notes an answer.
-func (h *Host) learn(p peer.ID, a observeAnswer, udp int) error {
-	seen, err := netip.ParseAddrPort(a.Seen)
-	if err != nil {
-		return err
+// readAnswer reads an answer, and the address in it.
+func readAnswer(d *json.Decoder) (a observeAnswer, seen netip.AddrPort, err error) {
+	if err = d.Decode(&a); err == nil {
+		seen, err = netip.ParseAddrPort(a.Seen)
 	}
-	o := observation{at: time.Now(), seen: seen, port: udp, tcp: clip(a.TCP), udp: clip(a.UDP)}
+	a.TCP, a.UDP = clip(a.TCP), clip(a.UDP)
+	return a, seen, err
+}
+
+// readQuestion reads a question of at most maxQuestion bytes.
+func readQuestion(r io.Reader) (q observeQuestion, err error) {
+	err = json.NewDecoder(io.LimitReader(r, maxQuestion)).Decode(&q)
+	return q, err
+}
+
+// learn notes an answer to a question from a port. Connections back were last asked for at a time.
+func (h *Host) learn(p peer.ID, a observeAnswer, seen netip.AddrPort, udp int, back time.Time) {
+	o := observation{at: time.Now(), seen: seen, port: udp, tcp: a.TCP, udp: a.UDP, back: back}
 	h.observed.mu.Lock()
 	old := h.observed.by[p]
 	if old.seen == o.seen {
 		o.tcp, o.udp = cmp.Or(o.tcp, old.tcp), cmp.Or(o.udp, old.udp)
+	} else if !old.at.IsZero() {
+		delete(h.observed.asked, p) // what could connect back there must be asked anew
 	}
 	h.observed.by[p] = o
 	h.observed.mu.Unlock()
 	if old.seen != o.seen || old.tcp != o.tcp || old.udp != o.udp {
-		h.log.Info("seen from outside", "peer", string(idOf(p)), "remote", a.Seen)
+		h.log.Info("seen from outside", "peer", string(idOf(p)), "remote", seen)
 		h.changed()
 	}
-	return nil
 }
 
 // answerObserve answers a question of a peer.
 func (h *Host) answerObserve(s network.Stream) {
 	defer s.Close()
 	_ = s.SetDeadline(time.Now().Add(observeWithin))
-	var q observeQuestion
-	if err := json.NewDecoder(io.LimitReader(s, maxQuestion)).Decode(&q); err != nil {
+	q, err := readQuestion(s)
+	if err != nil {
 		_ = s.Reset()
 		return
 	}
