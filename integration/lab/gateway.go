@@ -22,6 +22,10 @@ type Gateway struct {
 	Port int    // of RTSP
 	Dir  string
 
+	// OverlayPort is where its overlay listens, at Host unless there are others.
+	OverlayPort  int
+	OverlayHosts []string
+
 	// Lines of the sections of gateway.yml, without indentation of their own.
 	RTSP, Overlay, HLS []string
 	// More is appended to gateway.yml as it is.
@@ -37,13 +41,12 @@ type Gateway struct {
 	// Prefix is a command to start the gateway with, such as ip netns exec a.
 	Prefix []string
 
-	t       testing.TB
-	overlay int // port
-	secure  int // port of RTSPS
-	hls     int // port
-	webrtc  int // port of HTTP and UDP; TCP has the next
-	peers   []string
-	proc    *Program
+	t      testing.TB
+	secure int // port of RTSPS
+	hls    int // port
+	webrtc int // port of HTTP and UDP; TCP has the next
+	peers  []string
+	proc   *Program
 }
 
 // peerID is an ID as "gateway id" prints it.
@@ -53,7 +56,7 @@ var peerID = regexp.MustCompile(`12D3KooW[1-9A-HJ-NP-Za-km-z]{44}`)
 func NewGateway(t testing.TB, name string) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), overlay: freePort(t), secure: freePort(t), hls: freePort(t), webrtc: freePort(t), t: t,
+		Name: name, Host: "127.0.0.1", Dir: t.TempDir(), Port: freePort(t), OverlayPort: freePort(t), secure: freePort(t), hls: freePort(t), webrtc: freePort(t), t: t,
 		LogLevel: "debug",
 		Overlay:  []string{"idle_after: 2s", "mdns: false"}, // tests stay on this machine
 	}
@@ -108,19 +111,25 @@ func (g *Gateway) write() {
 
 // Addresses are where its overlay listens.
 func (g *Gateway) Addresses() []string {
-	return []string{g.address("tcp/%d", g.overlay), g.address("udp/%d/quic-v1", g.overlay)}
-}
-
-func (g *Gateway) address(form string, port int) string {
-	version := "/ip4/"
-	if strings.Contains(g.Host, ":") {
-		version = "/ip6/"
+	hosts := g.OverlayHosts
+	if len(hosts) == 0 {
+		hosts = []string{g.Host}
 	}
-	return version + g.Host + "/" + fmt.Sprintf(form, port)
+	var all []string
+	for _, h := range hosts {
+		version := "ip4"
+		if strings.Contains(h, ":") {
+			version = "ip6"
+		}
+		for _, form := range []string{"tcp/%d", "udp/%d/quic-v1"} {
+			all = append(all, "/"+version+"/"+h+"/"+fmt.Sprintf(form, g.OverlayPort))
+		}
+	}
+	return all
 }
 
 // OverlayTCP is where its overlay listens for TCP, as host:port.
-func (g *Gateway) OverlayTCP() string { return net.JoinHostPort(g.Host, fmt.Sprint(g.overlay)) }
+func (g *Gateway) OverlayTCP() string { return net.JoinHostPort(g.Host, fmt.Sprint(g.OverlayPort)) }
 
 // Knows adds peers with their addresses, each under its name.
 func (g *Gateway) Knows(peers ...*Gateway) {

@@ -90,6 +90,12 @@ func (h *Host) Congestion(name string) {
 	h.lab.must(h.Name, h.space.sysctl("net/ipv4/tcp_congestion_control="+name))
 }
 
+// Filter loads rules of nftables on the host.
+func (h *Host) Filter(rules string) {
+	h.lab.t.Helper()
+	h.lab.must(h.Name, h.space.run(rules, "nft", "-f", "-"))
+}
+
 // Move unplugs the host from its LAN and plugs it into another one, where it gets other addresses.
 func (h *Host) Move(to *Box) {
 	h.lab.t.Helper()
