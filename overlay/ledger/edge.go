@@ -7,13 +7,18 @@ import (
 )
 
 const (
-	// windowFor and windowBytes are when a downloader signs a receipt: whichever comes first.
+	// windowFor and windowBytes are when a downloader signs a receipt, whichever comes first. It waits up to windowMost for
+	// windowLeast bytes: with less a receipt, its copies in letters and their answers are more than a thousandth of what they are for.
 	windowFor   = 10 * time.Second
 	windowBytes = 8 << 20
+	windowLeast = 512 << 10
+	windowMost  = 25 * time.Second
 	// patience and trust are how long and for how many bytes an uploader serves without a receipt: two windows and more,
-	// so that one lost receipt is no harm.
-	patience = 25 * time.Second
-	trust    = 16 << 20
+	// so that one lost receipt is no harm. Up to little bytes it waits for patienceMost.
+	patience     = 25 * time.Second
+	trust        = 16 << 20
+	little       = 2 * windowLeast
+	patienceMost = 60 * time.Second
 	// shortfall is the part of what was sent that need not be acknowledged, and slack the bytes that need not be in any
 	// case: what was on its way when a connection broke.
 	shortfall = 0.1
@@ -67,7 +72,8 @@ func (e *Edge) came(size int, now time.Time) {
 
 // Due tells whether it is time for a receipt.
 func (e *Edge) Due(now time.Time) bool {
-	return !e.silent && (e.fresh >= windowBytes || now.Sub(e.since) >= windowFor)
+	age := now.Sub(e.since)
+	return !e.silent && (e.fresh >= windowBytes || age >= windowFor && e.fresh >= windowLeast || age >= windowMost)
 }
 
 // Open tells whether something has come since the last receipt.
@@ -159,7 +165,7 @@ func (o *Outlay) Why(now time.Time) string {
 	switch {
 	case o.lies:
 		return "its receipts contradict each other"
-	case o.sent > trust, o.sent > 0 && now.Sub(o.since) > patience:
+	case o.sent > trust, o.sent > little && now.Sub(o.since) > patience, o.sent > 0 && now.Sub(o.since) > patienceMost:
 		return "it does not acknowledge what it gets"
 	case o.Missing() > slack+uint64(shortfall*float64(o.total)):
 		return "it acknowledges less than it gets"

@@ -143,6 +143,10 @@ func TestWindows(t *testing.T) {
 		t.Error("a receipt is due before anything has come")
 	}
 	e.Spare(10, now)
+	if e.Due(now.Add(windowMost-1)) || !e.Due(now.Add(windowMost)) {
+		t.Errorf("a receipt for a little is not due after %v", windowMost)
+	}
+	e.Spare(windowLeast, now)
 	if e.Due(now.Add(windowFor-1)) || !e.Due(now.Add(windowFor)) {
 		t.Errorf("a receipt is not due after %v", windowFor)
 	}
@@ -155,7 +159,7 @@ func TestWindows(t *testing.T) {
 	if n := seq * chunk.MaxSize; n < windowBytes || n > windowBytes+chunk.MaxSize {
 		t.Errorf("a receipt is due after %d bytes", n)
 	}
-	if r, _ := e.Sign(0, now); r.Window != 2 || r.Repaired != r.Bytes || r.Spare != 10 {
+	if r, _ := e.Sign(0, now); r.Window != 2 || r.Repaired != r.Bytes || r.Spare != windowLeast+10 {
 		t.Errorf("receipt = %+v", r)
 	}
 }
@@ -184,6 +188,13 @@ func TestOutlay(t *testing.T) {
 	}
 	o, _ = pair()
 	o.Sent(1, now)
+	if why := o.Why(now.Add(patienceMost)); why != "" {
+		t.Errorf("a little, at once: %s", why)
+	}
+	if why := o.Why(now.Add(patienceMost + 1)); why == "" {
+		t.Error("a silent downloader is served on for a little")
+	}
+	o.Sent(little, now)
 	if why := o.Why(now.Add(patience)); why != "" {
 		t.Errorf("at once: %s", why)
 	}
