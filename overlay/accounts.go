@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,7 @@ type accounts struct {
 	log   *slog.Logger
 	pouch *ledger.Pouch
 	wake  chan struct{} // has a token when a letter is due before the next look
+	sent  atomic.Uint64 // bytes of receipts, letters and replies, also those that are handed on
 	inbox chan incoming // letters for this gateway's own ledger; when full, they are dropped, and are written again
 
 	mu     sync.Mutex // guards the fields below
@@ -66,11 +68,19 @@ type outmail struct {
 	queries  map[uint64]query // by number of the letter; those to be written have no number yet
 	wanted   []query
 	written  time.Time // when the last letter was
-	number   uint64    // of the last letter
-	claims   int       // in the last letter, of those that are not settled yet
+	claimed  time.Time // when the last one with receipts was
+	number   uint64    // of that one
+	claims   int       // in it, of those that are not settled yet
 	waits    bool      // it was not answered yet, or not all of it is settled
-	tries    int       // letters in a row of which that is so
-	urgent   bool
+	tries    int       // such letters in a row of which that is so
+	urgent   bool      // there is something to be written at once
+	hurried  bool      // the receipts are
+}
+
+// errand is that an owner is to be written to.
+type errand struct {
+	owner p2p.ID
+	full  bool // with receipts
 }
 
 // query is a statement that somebody waits for.
@@ -179,6 +189,12 @@ func (a *accounts) received(from p2p.ID, raw []byte) error {
 	return nil
 }
 
+// tell sends a peer a message about who carried what.
+func (a *accounts) tell(l *link, message []byte) {
+	a.sent.Add(uint64(len(message)))
+	l.send(message)
+}
+
 // outmail returns what is to be written to an owner. The lock is held.
 func (a *accounts) outmail(owner p2p.ID) *outmail {
 	m := a.mail[owner]
@@ -218,7 +234,8 @@ func (a *accounts) hurry(owner p2p.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if owner == a.n.ID() || a.pouch.Has(peerOf(owner)) {
-		a.outmail(owner).urgent = true
+		m := a.outmail(owner)
+		m.urgent, m.hurried = true, true
 		a.poke()
 	}
 }
@@ -246,15 +263,18 @@ func (a *accounts) write(ctx context.Context) error {
 			said = true
 			a.log.Error("receipts not kept", "err", err)
 		}
-		for _, owner := range a.due(time.Now()) {
-			a.sign(ctx, owner)
-			a.send(owner, time.Now())
+		for _, e := range a.due(time.Now()) {
+			if e.full {
+				a.sign(ctx, e.owner)
+			}
+			a.send(e, time.Now())
 		}
 	}
 }
 
-// due returns whom to write to now.
-func (a *accounts) due(now time.Time) (all []p2p.ID) {
+// due returns whom to write to now. Receipts go at their own time: a member that comes or goes makes many requests, and all
+// receipts with each would be more than what they are for.
+func (a *accounts) due(now time.Time) (all []errand) {
 	owners := a.pouch.Owners()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -272,9 +292,10 @@ func (a *accounts) due(now time.Time) (all []p2p.ID) {
 			every = min(every, letterAgain<<min(m.tries, 3))
 		}
 		since := now.Sub(m.written)
-		something := len(m.requests)+len(m.proofs)+len(m.wanted) > 0 || slices.Contains(owners, peerOf(owner))
-		if something && (since >= every || m.urgent && since >= letterSoonest) {
-			all = append(all, owner)
+		full := slices.Contains(owners, peerOf(owner)) && (now.Sub(m.claimed) >= every || m.hurried && since >= letterSoonest)
+		something := len(m.requests)+len(m.proofs)+len(m.wanted) > 0
+		if full || something && (since >= every || m.urgent && since >= letterSoonest) {
+			all = append(all, errand{owner, full})
 		}
 	}
 	return all
@@ -302,12 +323,19 @@ func (a *accounts) sign(ctx context.Context, owner p2p.ID) {
 }
 
 // send writes a letter to an owner, if there is a way to it.
-func (a *accounts) send(owner p2p.ID, now time.Time) {
+func (a *accounts) send(e errand, now time.Time) {
+	owner := e.owner
 	a.mu.Lock()
 	m := a.outmail(owner)
 	l := &ledger.Letter{
 		Owner: peerOf(owner), Sender: a.self, Number: rand.Uint64(), Time: now, Requests: m.requests, Proofs: m.proofs,
-		Claims: a.pouch.Claims(peerOf(owner), a.self, ledger.MaxClaims, now),
+	}
+	if e.full {
+		l.Claims = a.pouch.Claims(peerOf(owner), a.self, ledger.MaxClaims, now)
+		if m.waits {
+			m.tries++
+		}
+		m.claimed, m.waits, m.number, m.claims, m.hurried = now, true, l.Number, len(l.Claims), false
 	}
 	m.requests, m.proofs = nil, nil // requests are made again, a proof that is late is of no use
 	if len(m.wanted) > 0 {
@@ -316,11 +344,7 @@ func (a *accounts) send(owner p2p.ID, now time.Time) {
 		l.Query = &q.Query
 		m.queries[l.Number] = q
 	}
-	if m.waits {
-		m.tries++
-	}
-	m.written, m.waits, m.number, m.urgent = now, true, l.Number, len(m.wanted) > 0
-	m.claims = len(l.Claims)
+	m.written, m.urgent = now, len(m.wanted) > 0
 	a.mu.Unlock()
 	raw := l.Sign(a.n.identity.Key)
 	if owner == a.n.ID() {

@@ -45,6 +45,7 @@ type channel struct {
 	reason   error // why the channel was given up; set before done is closed
 
 	in, out atomic.Uint64 // bytes of chunks
+	spare   atomic.Uint64 // of in, those of chunks that came late or again
 	orphan  atomic.Bool   // it was joined and has lost all parents
 
 	// The fields below are the loop's.
@@ -198,7 +199,7 @@ func (ch *channel) finish() {
 	}
 	ch.outs.end(ch.reason)
 	close(ch.done)
-	ch.log.Debug("channel ended", "err", ch.reason)
+	ch.log.Debug("channel ended", "err", ch.reason, "bytes_in", ch.in.Load(), "bytes_spare", ch.spare.Load(), "bytes_out", ch.out.Load())
 }
 
 // step hands an event to the machine and performs what it answers.
@@ -283,6 +284,9 @@ func (ch *channel) accept(ctx context.Context, from p2p.ID, f frame, repair bool
 			Repair: repair,
 		})
 		ch.tally.arrived(from, ch.fresh, ch.kept, repair)
+		if !ch.kept {
+			ch.spare.Add(uint64(len(c.Raw)))
+		}
 		ch.fresh = held{}
 	}) {
 		return errGone

@@ -66,7 +66,7 @@ func (a *accounts) pass(p *post, except p2p.ID) {
 		return
 	}
 	if l := a.n.link(p.owner); l != nil && p.owner != except {
-		l.send(p.encode())
+		a.tell(l, p.encode())
 		return
 	}
 	a.mu.Lock()
@@ -74,13 +74,13 @@ func (a *accounts) pass(p *post, except p2p.ID) {
 	a.mu.Unlock()
 	for _, id := range ways {
 		if l := a.n.link(id); l != nil && id != except {
-			l.send(p.encode())
+			a.tell(l, p.encode())
 			return
 		}
 	}
 	for _, l := range a.n.linked() { // perhaps it knows more
 		if l.peer != except && l.reason() == nil {
-			l.send(p.encode())
+			a.tell(l, p.encode())
 			return
 		}
 	}
@@ -127,7 +127,7 @@ func (a *accounts) remember(number uint64, to p2p.ID, now time.Time) bool {
 // reply sends a reply back on the way of its letter.
 func (a *accounts) reply(to p2p.ID, number uint64, raw []byte) {
 	if l := a.n.link(to); l != nil {
-		l.send(envelope(fieldReply, fields(nil).fixed(1, number).text(2, string(raw))))
+		a.tell(l, envelope(fieldReply, fields(nil).fixed(1, number).text(2, string(raw))))
 	}
 }
 

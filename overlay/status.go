@@ -17,6 +17,7 @@ type Status struct {
 	Peers    []PeerStatus // sorted by name
 	Channels []ChannelStatus
 	In, Out  uint64 // bytes on streams to peers, before encryption, since the start
+	Accounts uint64 // of Out, those of receipts, and of letters to owners and their replies
 	Reach    p2p.Reach
 }
 
@@ -42,13 +43,14 @@ type ChannelStatus struct {
 	Parents  []string
 	Children []string
 	In, Out  uint64 // bytes of chunks
+	Spare    uint64 // of In, those of chunks that came late or again, which earn nothing
 	Swarm    swarm.Stats
 }
 
 // Status returns the present state.
 func (n *Node) Status() Status {
 	h := n.host.Stats()
-	s := Status{ID: string(n.ID()), In: h.In, Out: h.Out, Reach: n.host.Reach()}
+	s := Status{ID: string(n.ID()), In: h.In, Out: h.Out, Accounts: n.accounts.sent.Load(), Reach: n.host.Reach()}
 	for _, p := range n.book.all() {
 		ps := PeerStatus{Name: p.name, ID: string(p.id)}
 		if l := n.link(p.id); l != nil {
@@ -74,7 +76,7 @@ func (ch *channel) status() ChannelStatus {
 	defer ch.mu.Unlock()
 	s := ch.state
 	s.Owner, s.Name, s.Own = ch.n.book.name(ch.owner), ch.name, ch.source != nil
-	s.In, s.Out = ch.in.Load(), ch.out.Load()
+	s.In, s.Out, s.Spare = ch.in.Load(), ch.out.Load(), ch.spare.Load()
 	return s
 }
 

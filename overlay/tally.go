@@ -100,7 +100,7 @@ func (t *tally) sign(up p2p.ID, e *ledger.Edge, now time.Time) {
 	r, raw := e.Sign(t.viewing, now)
 	t.ch.n.accounts.keep(t.ch.owner, r, raw, 0)
 	if l := t.ch.n.link(up); l != nil {
-		l.send(envelope(fieldReceipt, raw))
+		t.ch.n.accounts.tell(l, envelope(fieldReceipt, raw))
 	}
 }
 
@@ -108,7 +108,7 @@ func (t *tally) sign(up p2p.ID, e *ledger.Edge, now time.Time) {
 func (t *tally) again(up p2p.ID) {
 	if e := t.in[up]; e != nil && e.Signed() != nil {
 		if l := t.ch.n.link(up); l != nil {
-			l.send(envelope(fieldReceipt, e.Signed()))
+			t.ch.n.accounts.tell(l, envelope(fieldReceipt, e.Signed()))
 		}
 	}
 }

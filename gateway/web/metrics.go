@@ -31,7 +31,7 @@ type collector struct {
 	hlsPlayers, hlsStreams, hlsBytes                       metric
 	rtcPlayers, rtcPublishers, rtcBytes                    metric
 	subscribers, publishing, packets, bytes, lost          metric
-	peers, connected, rtt, overlayBytes                    metric
+	peers, connected, rtt, overlayBytes, accounts          metric
 	renditions, speed, frames, restarts                    metric
 	depth, lag, children, slots, used, chunks, channelByte metric
 }
@@ -71,6 +71,7 @@ func newCollector(g Gateway) *collector {
 		peers:        newMetric(gauge, "overlay_peers", "Peers that are listed."),
 		connected:    newMetric(gauge, "overlay_peer_connected", "1 while the peer is connected.", "peer"),
 		rtt:          newMetric(gauge, "overlay_peer_rtt_seconds", "Round trip to the peer; 0 when unknown.", "peer"),
+		accounts:     newMetric(counter, "accounts_bytes_total", "Bytes sent of receipts, and of letters to owners and their replies."),
 		overlayBytes: newMetric(counter, "overlay_bytes_total", "Bytes on streams to peers, before encryption.", "direction"),
 
 		depth:       newMetric(gauge, "channel_depth", "Hops to the channel's owner; -1 without a parent.", "owner", "channel"),
@@ -78,7 +79,7 @@ func newCollector(g Gateway) *collector {
 		children:    newMetric(gauge, "channel_children", "Gateways that get the channel from here.", "owner", "channel"),
 		slots:       newMetric(gauge, "channel_slots", "Children and stripes that could be served.", "owner", "channel"),
 		used:        newMetric(gauge, "channel_slots_used", "Of them, those that are.", "owner", "channel"),
-		channelByte: newMetric(counter, "channel_bytes_total", "Bytes of chunks.", "owner", "channel", "direction"),
+		channelByte: newMetric(counter, "channel_bytes_total", "Bytes of chunks; spare: of those in, what came late or again.", "owner", "channel", "direction"),
 		chunks:      newMetric(counter, "channel_chunks_total", "Chunks by what became of them.", "owner", "channel", "event"),
 	}
 }
@@ -128,6 +129,7 @@ func (c *collector) overlay(o *Overlay, send func(m metric, v float64, labels ..
 	send(c.peers, float64(len(o.Peers)))
 	send(c.overlayBytes, float64(o.BytesIn), "in")
 	send(c.overlayBytes, float64(o.BytesOut), "out")
+	send(c.accounts, float64(o.Accounts))
 	for _, p := range o.Peers {
 		send(c.connected, truth(p.Connected), p.Name)
 		send(c.rtt, p.RTTMS/1000, p.Name)
@@ -140,6 +142,7 @@ func (c *collector) overlay(o *Overlay, send func(m metric, v float64, labels ..
 		send(c.used, float64(ch.Used), ch.Owner, ch.Name)
 		send(c.channelByte, float64(ch.BytesIn), ch.Owner, ch.Name, "in")
 		send(c.channelByte, float64(ch.BytesOut), ch.Owner, ch.Name, "out")
+		send(c.channelByte, float64(ch.Spare), ch.Owner, ch.Name, "spare")
 		for event, n := range ch.Chunks.events() {
 			send(c.chunks, float64(n), ch.Owner, ch.Name, event)
 		}

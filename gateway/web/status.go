@@ -117,7 +117,8 @@ func (w *WebRTC) players() (players, publishers int) {
 type Overlay struct {
 	BytesIn  uint64    `json:"bytes_in"` // on streams to peers, before encryption
 	BytesOut uint64    `json:"bytes_out"`
-	Peers    []Peer    `json:"peers"` // by name
+	Accounts uint64    `json:"bytes_accounts"` // of those out: receipts, letters to owners and their replies
+	Peers    []Peer    `json:"peers"`          // by name
 	Channels []Channel `json:"channels"`
 	Reach    Reach     `json:"reach"`
 }
@@ -160,8 +161,9 @@ type Channel struct {
 	Stripes  []Stripe `json:"stripes"`
 	BytesIn  uint64   `json:"bytes_in"`
 	BytesOut uint64   `json:"bytes_out"`
-	Rate     int      `json:"rate"`  // bits a second
-	Slots    int      `json:"slots"` // children and stripes that could be served
+	Spare    uint64   `json:"bytes_spare"` // of those in: chunks that came late or again, which earn nothing
+	Rate     int      `json:"rate"`        // bits a second
+	Slots    int      `json:"slots"`       // children and stripes that could be served
 	Used     int      `json:"used"`
 	LagMS    float64  `json:"lag_ms"`   // from the owner to here, median
 	DelayMS  float64  `json:"delay_ms"` // what a gap may hold up

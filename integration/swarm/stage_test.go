@@ -24,6 +24,7 @@ type plan struct {
 	upload     func(i int) string // overlay.upload of gateway i, 0 is the owner; nil: the rate of its link
 	congestion string             // of TCP: bbr, or reno
 	overlay    []string           // more lines for the section of gateway.yml
+	debug      bool               // the gateways log all
 	size       int                // gateways; 0: as many as the flag says
 	lan        int                // the last so many members are in one LAN, behind NAT
 }
@@ -106,7 +107,10 @@ func (s *stage) add(i int, box *netlab.Box) {
 	}
 	h.Congestion(s.plan.congestion)
 	g := lab.NewGateway(s.t, name)
-	g.Host, g.LogLevel = h.Addr.String(), "info"
+	g.Host = h.Addr.String()
+	if !s.plan.debug {
+		g.LogLevel = "info"
+	}
 	g.Listen = fmt.Sprintf(":%d", g.Port) // publishers are on loopback
 	upload := fmt.Sprintf("%dkbit", l.Up.Rate/netlab.Kbit)
 	if s.plan.upload != nil {
