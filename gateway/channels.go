@@ -218,3 +218,12 @@ func (g *gateway) listed(at overlay.ShareLink, d *access.Directory) (all []web.L
 	}
 	return all
 }
+
+// Upload has a peer count how fast this gateway can send, as the API asks for it.
+func (g *gateway) Upload(ctx context.Context) (web.Upload, error) {
+	if g.node == nil {
+		return web.Upload{}, errNoOverlay
+	}
+	u, err := g.node.Gauge(ctx)
+	return web.Upload{Peer: u.Peer, Rate: u.Rate}, err
+}

@@ -105,6 +105,9 @@ func examine(ctx context.Context, args []string, env func(string) string) []find
 		all = append(all, examineAnswer(ctx, cfg))
 		all = append(all, examineReach(st.Overlay)...)
 		all = append(all, examineLinks(ctx, cfg, st.Overlay)...)
+		if f, ok := examineUpload(ctx, cfg, folder, st.Overlay); ok {
+			all = append(all, f)
+		}
 	case errors.Is(err, web.ErrNotRunning):
 		all = append(all, finding{"gateway", good, "does not run now", ""})
 		all = append(all, examinePorts(cfg)...)

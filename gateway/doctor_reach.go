@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	"peergate/conf"
 	"peergate/gateway/web"
 )
 
@@ -67,3 +70,39 @@ func natKind(r *web.Reach) finding {
 func way(p *web.Peer) string {
 	return fmt.Sprintf("%s over %s", cmp.Or(p.Way, "direct"), strings.ToUpper(cmp.Or(p.Transport, "tcp")))
 }
+
+// examineUpload measures what the running gateway can give to others, unless it gives something now: the line is full meanwhile.
+func examineUpload(ctx context.Context, cfg conf.Config, folder string, o *web.Overlay) (finding, bool) {
+	if o == nil || !slices.ContainsFunc(o.Peers, func(p web.Peer) bool { return p.Connected }) {
+		return finding{}, false
+	}
+	f := finding{"upload", good, "", ""}
+	for _, ch := range o.Channels {
+		if len(ch.Children) > 0 {
+			f.Text = fmt.Sprintf("not measured, since %s is being given to others and would suffer", ch.Name)
+			return f, true
+		}
+	}
+	u, err := web.MeasureUpload(ctx, folder)
+	if err != nil {
+		f.Text = "not measured: " + err.Error()
+		return f, true
+	}
+	return uploadFound(u, cfg.Overlay.Upload), true
+}
+
+// uploadFound compares what was measured with what the gateway may give.
+func uploadFound(u web.Upload, limit conf.Rate) finding {
+	f := finding{"upload", good, fmt.Sprintf("%s to %s", megabits(u.Rate), u.Peer), ""}
+	switch {
+	case limit == conf.Unlimited || limit == 0:
+	case int(limit) > u.Rate:
+		f.Verdict, f.Text = fair, f.Text+", less than overlay.upload allows: "+megabits(int(limit))
+		f.Remedy = fmt.Sprintf("set overlay.upload to %dkbit or less, so that others are not promised more, or to auto", u.Rate*9/10/1000)
+	default:
+		f.Text += ", of which overlay.upload allows " + megabits(int(limit))
+	}
+	return f
+}
+
+func megabits(rate int) string { return fmt.Sprintf("%.1f Mbit/s", float64(rate)/1e6) }

@@ -256,3 +256,22 @@ func TestReport(t *testing.T) {
 		t.Errorf("as JSON: %v, %v", got, err)
 	}
 }
+
+func TestUploadFound(t *testing.T) {
+	for _, c := range []struct {
+		rate  int
+		limit conf.Rate
+		want  finding
+	}{
+		{18_300_000, conf.Unlimited, finding{"upload", good, "18.3 Mbit/s to hq", ""}},
+		{18_300_000, 2_000_000, finding{"upload", good, "18.3 Mbit/s to hq, of which overlay.upload allows 2.0 Mbit/s", ""}},
+		{1_000_000, 20_000_000, finding{
+			"upload", fair, "1.0 Mbit/s to hq, less than overlay.upload allows: 20.0 Mbit/s",
+			"set overlay.upload to 900kbit or less, so that others are not promised more, or to auto",
+		}},
+	} {
+		if got := uploadFound(web.Upload{Peer: "hq", Rate: c.rate}, c.limit); got != c.want {
+			t.Errorf("%d of %v = %+v, want %+v", c.rate, c.limit, got, c.want)
+		}
+	}
+}

@@ -68,6 +68,7 @@ type Node struct {
 	book      *book
 	host      *p2p.Host
 	epochs    epochs
+	gauges    gauges
 	floods    floods
 	questions questions
 	passes    passes
@@ -133,7 +134,7 @@ func New(o Options, hub *media.Hub, log *slog.Logger) (*Node, error) {
 		Better: n.better, Moved: n.moved, Changed: n.readdressed, Neighbour: n.neighbourly(o.Conf), DHT: tableOf(o.Conf),
 		Handlers: map[p2p.Protocol]p2p.Handler{
 			p2p.Control: n.serveControl, p2p.Repair: n.serveRepair, p2p.Push: n.servePush,
-			p2p.Directory: n.serveDirectory,
+			p2p.Directory: n.serveDirectory, p2p.Gauge: n.serveGauge,
 		},
 	}, log)
 	return n, nil

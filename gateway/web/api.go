@@ -19,6 +19,7 @@ func newHandler(g Gateway) http.Handler {
 	handleLedger(mux, g)
 	handleLinks(mux, g)
 	handleTerms(mux, g)
+	handleUpload(mux, g)
 	handleChannels(mux, g)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{}))
 	return mux

@@ -62,6 +62,7 @@ type Gateway interface {
 	Books
 	Links
 	Sharing
+	Gauges
 	Directories
 }
 

@@ -363,6 +363,13 @@ func do(t *testing.T, method, url, authorization string) (code int, body string)
 	return res.StatusCode, string(b)
 }
 
+func (f fixed) Upload(context.Context) (Upload, error) {
+	if len(f.Streams) > 0 {
+		return Upload{Peer: "hq", Rate: 5}, nil
+	}
+	return Upload{}, errors.New("no peer")
+}
+
 func (f fixed) Terms() []Terms {
 	return []Terms{{Name: "live/*", Access: "open", Price: 0.02, Fixed: true}}
 }

@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"slices"
@@ -248,4 +249,40 @@ func TestIdle(t *testing.T) {
 	}
 	target(t, "idle bit/s of a gateway with one peer, each way", slices.Max(most), 2000)
 	atMost(t, "idle bit/s of a gateway with one peer, each way", slices.Max(most), 10_000)
+}
+
+// TestUploadMeasured has the doctor measure a line that is known.
+func TestUploadMeasured(t *testing.T) {
+	t.Parallel()
+	const up = 8.0 // Mbit/s
+	s := small(t)
+	s.plan.member = link(up, 20, natDelay, 0)
+	s.add(0, nil)
+	s.add(1, nil)
+	a, b := s.sites[0], s.sites[1]
+	a.KnowsAt(b.Gateway)
+	b.Knows(a.Gateway)
+	s.each(func(b *site) { b.Start() })
+	s.waitWay(b, "direct")
+	var rate float64
+	s.on(b, func(b *site) {
+		p := lab.Spawn(t, lab.Binary(t), "doctor", "--json", b.File())
+		_ = p.Wait(lab.Patience) // it fails when something else is not well on this machine
+		var found []struct{ Point, Text string }
+		if err := json.Unmarshal(p.Out.Bytes(), &found); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.Point != "upload" {
+				continue
+			}
+			if _, err := fmt.Sscanf(f.Text, "%f Mbit/s to "+owner, &rate); err != nil {
+				t.Errorf("the doctor says %q: %v", f.Text, err)
+			}
+		}
+	})
+	t.Logf("the line has %.1f Mbit/s, the doctor says %.1f", up, rate)
+	atMost(t, "the measured upload in Mbit/s", rate, up)
+	atMost(t, "what was not found of it", up-rate, up/3)
+	target(t, "what was not found of it", up-rate, up/10)
 }

@@ -7,6 +7,7 @@
 //	/peergate/control/1   one for each pair of gateways: length-prefixed messages both ways
 //	/peergate/repair/1    one for each direction: requests for single chunks and the answers
 //	/peergate/directory/1 one for each question: the channels that a gateway lists for everybody
+//	/peergate/gauge/1     one for each measurement: bytes to be counted, and how many came how fast
 //	/peergate/push/1      one for each channel and parent, opened by the child: chunks down, acknowledgements up
 package p2p
 
@@ -22,6 +23,7 @@ const (
 	Push    Protocol = "/peergate/push/1"
 
 	Directory Protocol = "/peergate/directory/1"
+	Gauge     Protocol = "/peergate/gauge/1"
 )
 
 var (

@@ -127,5 +127,8 @@ func (s *Stream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadli
 // Close ends the stream after what was written; it is idempotent.
 func (s *Stream) Close() error { return s.s.Close() }
 
+// CloseWrite tells the peer that nothing more comes; what it sends can still be read.
+func (s *Stream) CloseWrite() error { return s.s.CloseWrite() }
+
 // Reset ends the stream at once, both ways; what was not yet sent is lost. It is idempotent and unblocks Read and Write.
 func (s *Stream) Reset() { _ = s.s.Reset() }
