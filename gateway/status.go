@@ -124,7 +124,7 @@ func channelStatus(c overlay.ChannelStatus, names petnames) web.Channel {
 	w := web.Channel{
 		Owner: c.Owner, Name: string(c.Name), Own: c.Own, As: []string{}, State: n.State.String(),
 		Parents: some(c.Parents), Children: some(c.Children), Depth: n.Depth, Stripes: []web.Stripe{},
-		BytesIn: c.In, BytesOut: c.Out, Spare: c.Spare, Rate: n.Rate, Slots: n.Slots, Used: n.Used, LagMS: ms(n.Lag), DelayMS: ms(n.Delay),
+		BytesIn: c.In, BytesOut: c.Out, Spare: c.Spare, Saved: c.Saved, Rate: n.Rate, Slots: n.Slots, Used: n.Used, LagMS: ms(n.Lag), DelayMS: ms(n.Delay),
 		Chunks: web.Chunks{
 			Received: n.Received, Duplicates: n.Duplicates, Stale: n.Stale, Pushed: n.Pushed, Asked: n.Asked, Repaired: n.Repaired,
 			Given: n.Given, Dropped: n.Dropped, Released: n.Released, Skipped: n.Skipped, Skips: n.Skips, Switches: n.Switches, Shed: n.Shed,

@@ -24,7 +24,7 @@ func TestPrintStatus(t *testing.T) {
 			Reach: web.Reach{NAT: "symmetric", Seen: []string{"192.0.2.9:1"}, TCP: "refused", QUIC: "ok", Relays: []string{"hq"}},
 			Peers: []web.Peer{{Name: "hq", Connected: true, Way: "punched", Transport: "quic", RTTMS: 12.34, Remote: "/ip4/192.0.2.3/tcp/1", Version: "v2"}, {Name: "b", Err: "refused"}, {Name: "c"}},
 			Channels: []web.Channel{
-				{Name: "lobby", Own: true},
+				{Name: "lobby", Own: true, Saved: 3_100_000},
 				{
 					Owner: "hq", Name: "stage", State: "joined", Depth: 2, Parents: []string{"hq", "b"}, LagMS: 31.4, BytesIn: 2_000,
 					Stripes: []web.Stripe{{Parent: "hq", Depth: 1}, {Parent: "hq", Depth: 1}, {Parent: "b", Backups: []string{"hq"}, Depth: 2}},
@@ -54,6 +54,8 @@ c     not connected
 CHANNEL   STATE   HOPS  PARENTS  CHILDREN  LAG    IN      OUT  REPAIRED  SKIPPED
 lobby     own     0     -        -         0 ms   0 B     0 B  0         0
 hq/stage  joined  2     hq,b     -         31 ms  2.0 kB  0 B  0         0
+
+lobby: uplink saved 3.1 MB, which members had from each other
 
 hq/stage: STRIPES  PARENT  BACKUPS  CHILDREN  HOPS
 0-1                hq      -        -         1

@@ -346,6 +346,17 @@ func (a *accounts) standing(id p2p.ID) int {
 	return book.Standing(peerOf(id))
 }
 
+// saved returns the bytes of an own channel that members had from each other.
+func (a *accounts) saved(ch chunk.ID) uint64 {
+	a.mu.Lock()
+	book := a.book
+	a.mu.Unlock()
+	if book == nil {
+		return 0
+	}
+	return book.Saved(ch)
+}
+
 // View returns this gateway's ledger to be read.
 func (n *Node) View() (*ledger.View, error) {
 	n.accounts.mu.Lock()

@@ -43,6 +43,7 @@ type ChannelStatus struct {
 	Parents  []string
 	Children []string
 	In, Out  uint64 // bytes of chunks
+	Saved    uint64 // of an own channel, bytes that members had from each other, by the ledger
 	Spare    uint64 // of In, those of chunks that came late or again, which earn nothing
 	Swarm    swarm.Stats
 }
@@ -72,9 +73,14 @@ func (n *Node) Status() Status {
 
 // status returns what the loop has last told.
 func (ch *channel) status() ChannelStatus {
+	saved := uint64(0)
+	if ch.source != nil {
+		saved = ch.n.accounts.saved(ch.id)
+	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	s := ch.state
+	s.Saved = saved
 	s.Owner, s.Name, s.Own = ch.n.book.name(ch.owner), ch.name, ch.source != nil
 	s.In, s.Out, s.Spare = ch.in.Load(), ch.out.Load(), ch.spare.Load()
 	return s

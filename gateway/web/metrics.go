@@ -79,7 +79,7 @@ func newCollector(g Gateway) *collector {
 		children:    newMetric(gauge, "channel_children", "Gateways that get the channel from here.", "owner", "channel"),
 		slots:       newMetric(gauge, "channel_slots", "Children and stripes that could be served.", "owner", "channel"),
 		used:        newMetric(gauge, "channel_slots_used", "Of them, those that are.", "owner", "channel"),
-		channelByte: newMetric(counter, "channel_bytes_total", "Bytes of chunks; spare: of those in, what came late or again.", "owner", "channel", "direction"),
+		channelByte: newMetric(counter, "channel_bytes_total", "Bytes of chunks; spare: of those in, what came late or again; saved: what members had from each other.", "owner", "channel", "direction"),
 		chunks:      newMetric(counter, "channel_chunks_total", "Chunks by what became of them.", "owner", "channel", "event"),
 	}
 }
@@ -143,6 +143,7 @@ func (c *collector) overlay(o *Overlay, send func(m metric, v float64, labels ..
 		send(c.channelByte, float64(ch.BytesIn), ch.Owner, ch.Name, "in")
 		send(c.channelByte, float64(ch.BytesOut), ch.Owner, ch.Name, "out")
 		send(c.channelByte, float64(ch.Spare), ch.Owner, ch.Name, "spare")
+		send(c.channelByte, float64(ch.Saved), ch.Owner, ch.Name, "saved")
 		for event, n := range ch.Chunks.events() {
 			send(c.chunks, float64(n), ch.Owner, ch.Name, event)
 		}

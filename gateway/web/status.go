@@ -161,6 +161,7 @@ type Channel struct {
 	Stripes  []Stripe `json:"stripes"`
 	BytesIn  uint64   `json:"bytes_in"`
 	BytesOut uint64   `json:"bytes_out"`
+	Saved    uint64   `json:"bytes_saved"` // of an own channel: what members had from each other, by the ledger
 	Spare    uint64   `json:"bytes_spare"` // of those in: chunks that came late or again, which earn nothing
 	Rate     int      `json:"rate"`        // bits a second
 	Slots    int      `json:"slots"`       // children and stripes that could be served

@@ -252,6 +252,9 @@ func TestStanding(t *testing.T) {
 			}
 			return le.Standing
 		}
+		if got := r.l.Saved(r.channel); got != 800*size {
+			t.Errorf("%d bytes are saved, want those that the relay has given", got)
+		}
 		for range 2 {
 			if got := told(relay); got != 80 {
 				t.Errorf("standing of the relay = %d, want 80 percent", got)

@@ -269,7 +269,7 @@ func (l *Ledger) takeBack(ctx context.Context, b *batch, p Peer, k epochKey, sin
 			at: now, channel: k.channel, sender: l.owner, uploader: c.uploader, downloader: p, reason: reasonPhantom,
 			detail: "the audit was not passed: what was credited since the last one is taken back", bytes: c.refused,
 		}, &c)
-		l.standings.credit(&c)
+		l.standings.credit(&c, l.owner)
 	}
 	return rs.Err()
 }

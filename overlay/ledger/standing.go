@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"peergate/overlay/chunk"
 )
 
 const (
@@ -23,6 +25,8 @@ type standings struct {
 	mu   sync.Mutex // guards the fields below
 	of   map[Peer]*carriage
 	read time.Time
+	// saved is what members carried of each channel since the ledger was opened, in credited bytes.
+	saved map[chunk.ID]int64
 }
 
 // carriage is in credited bytes.
@@ -42,10 +46,24 @@ func (s *standings) standing(p Peer) int {
 	return int(min(maxStanding, float64(c.carried)*100/float64(max(1, c.got))))
 }
 
+// Saved returns the bytes of a channel that members have got from others than the owner since the ledger was opened, as far as
+// that was credited.
+func (l *Ledger) Saved(ch chunk.ID) uint64 {
+	l.standings.mu.Lock()
+	defer l.standings.mu.Unlock()
+	return uint64(max(0, l.standings.saved[ch]))
+}
+
 // credit counts what was credited or, below 0, taken back.
-func (s *standings) credit(c *credit) {
+func (s *standings) credit(c *credit, owner Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.saved == nil {
+		s.saved = make(map[chunk.ID]int64)
+	}
+	if c.uploader != owner {
+		s.saved[c.channel] += c.bytes
+	}
 	s.at(c.uploader).carried += c.bytes
 	s.at(c.downloader).got += c.bytes
 }

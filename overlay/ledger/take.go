@@ -211,7 +211,7 @@ func (l *Ledger) enter(b *batch, e *epoch, c *claimed, v verdict, now time.Time)
 	ln.credited += uint64(cr.bytes)
 	e.series[r.Series] = ln
 	e.credit(r, uint64(cr.bytes))
-	l.standings.credit(cr)
+	l.standings.credit(cr, l.owner)
 	delete(e.waiting, r.Series)
 	b.receipt(c.sender, ln, cr)
 	l.understated(b, c, now)
