@@ -90,6 +90,8 @@ func (c *testCamera) start(t *testing.T) (stop func()) {
 		c.asked = make(chan struct{}, 1)
 	}
 	ap := netip.MustParseAddrPort(c.address)
+	c.mu.Lock() // who comes back at once waits for the stream
+	defer c.mu.Unlock()
 	c.server = &gortsplib.Server{Handler: c, RTSPAddress: c.address, TLSConfig: c.tls}
 	if c.tls == nil {
 		c.server.UDPRTPAddress = c.address
