@@ -33,6 +33,8 @@ const (
 	letterAgain = 10 * time.Second
 	// maxOwners bounds the channels whose owners are remembered after they were left, for receipts that come late.
 	maxOwners = 4096
+	// maxAgreed bounds the leases that are remembered.
+	maxAgreed = 1 << 14
 	// maxRequests bounds what waits to be written to one owner.
 	maxRequests = 128
 	// signWithin is how long channels may take to sign what has come before a letter is written.
@@ -57,8 +59,16 @@ type accounts struct {
 	mail   map[p2p.ID]*outmail
 	routes map[uint64]route
 	ways   map[p2p.ID][]p2p.ID // the last parents in a channel of an owner's
+	agreed map[agreement]bool  // leases that this process has got
 	fresh  []*emission         // that the ledger has not been told of
 	book   *ledger.Ledger
+}
+
+// agreement is an edge that an owner agrees to, in which this gateway is the uploader.
+type agreement struct {
+	channel    chunk.ID
+	epoch      uint64
+	downloader ledger.Peer
 }
 
 // outmail is what is to be written to an owner.
@@ -110,7 +120,7 @@ func newAccounts(n *Node) *accounts {
 	return &accounts{
 		n: n, self: peerOf(n.ID()), log: n.log, wake: make(chan struct{}, 1), inbox: make(chan incoming, 1024),
 		owners: make(map[chunk.ID]p2p.ID), mail: make(map[p2p.ID]*outmail), routes: make(map[uint64]route),
-		ways: make(map[p2p.ID][]p2p.ID),
+		ways: make(map[p2p.ID][]p2p.ID), agreed: make(map[agreement]bool),
 	}
 }
 
@@ -331,7 +341,9 @@ func (a *accounts) send(e errand, now time.Time) {
 		Owner: peerOf(owner), Sender: a.self, Number: rand.Uint64(), Time: now, Requests: m.requests, Proofs: m.proofs,
 	}
 	if e.full {
-		l.Claims = a.pouch.Claims(peerOf(owner), a.self, ledger.MaxClaims, now)
+		var receipts []*ledger.Receipt
+		l.Claims, receipts = a.pouch.Claims(peerOf(owner), a.self, ledger.MaxClaims, now)
+		l.Requests = a.unagreed(l.Requests, receipts)
 		if m.waits {
 			m.tries++
 		}
@@ -352,6 +364,21 @@ func (a *accounts) send(e errand, now time.Time) {
 		return
 	}
 	a.pass(&post{owner: owner, number: l.Number, letter: raw}, "") // without a way it is written again
+}
+
+// unagreed adds requests for leases of what receipts are for that the owner has not agreed to, as far as this process knows: it may
+// have been given before a restart, and nobody asks then. The lock is held.
+func (a *accounts) unagreed(requests []ledger.Request, receipts []*ledger.Receipt) []ledger.Request {
+	for _, r := range receipts {
+		k := agreement{r.Channel, r.Epoch, r.Downloader}
+		if r.Uploader != a.self || a.agreed[k] || len(requests) >= maxRequests {
+			continue
+		}
+		if !slices.ContainsFunc(requests, func(q ledger.Request) bool { return agreement{q.Channel, q.Epoch, q.Downloader} == k }) {
+			requests = append(requests, ledger.Request{Channel: r.Channel, Epoch: r.Epoch, Downloader: r.Downloader})
+		}
+	}
+	return requests
 }
 
 // deliver hands a letter to this gateway's own ledger.
@@ -407,6 +434,12 @@ func (a *accounts) leased(owner p2p.ID, r *ledger.Reply) {
 		if err != nil || le.Uploader != a.self {
 			continue
 		}
+		a.mu.Lock()
+		if len(a.agreed) >= maxAgreed {
+			clear(a.agreed) // they are asked for once more
+		}
+		a.agreed[agreement{le.Channel, le.Epoch, le.Downloader}] = true
+		a.mu.Unlock()
 		if ch, down := a.part(owner, le.Channel, le.Downloader); ch != nil {
 			ch.box.put(func() { ch.tally.leased(down, le) })
 		}

@@ -133,7 +133,8 @@ func (a *accounts) last(ctx context.Context, book *ledger.Ledger) {
 	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
 	defer cancel()
 	now := time.Now()
-	l := &ledger.Letter{Owner: a.self, Sender: a.self, Time: now, Claims: a.pouch.Claims(a.self, a.self, ledger.MaxClaims, now)}
+	claims, _ := a.pouch.Claims(a.self, a.self, ledger.MaxClaims, now)
+	l := &ledger.Letter{Owner: a.self, Sender: a.self, Time: now, Claims: claims}
 	if err := a.enter(ctx, book, append(a.drain(), incoming{l, a.answered})); err != nil {
 		a.log.Error("ledger not written", "err", err)
 	}

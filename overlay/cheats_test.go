@@ -220,3 +220,17 @@ func TestCheats(t *testing.T) {
 		})
 	}
 }
+
+// TestGivenBeforeARestart has a gateway hand in a receipt for what it gave before it began anew, without a lease: once nobody asked
+// for that, and an honest gateway's receipt was refused.
+func TestGivenBeforeARestart(t *testing.T) {
+	t.Parallel()
+	k := runRing(t)
+	r := k.receipt(k.b, k.d, 1, 1000)
+	k.b.node.accounts.keep(k.a.id.ID, r, r.Sign(k.d.id.Key), 0)
+	k.b.node.accounts.hurry(k.a.id.ID)
+	eventually(t, "it is credited", func() bool { return k.a.carried()[peerOf(k.d.id.ID)].Got == 1000 })
+	for _, d := range k.a.disputes() {
+		t.Errorf("dispute: %+v", d)
+	}
+}

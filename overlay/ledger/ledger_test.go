@@ -217,7 +217,7 @@ func TestPouch(t *testing.T) {
 	if p, err = OpenPouch(path); err != nil {
 		t.Fatal(err)
 	}
-	got := p.Claims(r.l.Owner(), a.id, 10, r.now)
+	got, _ := p.Claims(r.l.Owner(), a.id, 10, r.now)
 	if len(got) != 2 || !bytes.Equal(got[0].Raw, newest) || !bytes.Equal(got[1].Raw, up) || got[1].Missing != 5 {
 		t.Errorf("Claims = %+v", got)
 	}
@@ -229,7 +229,7 @@ func TestPouch(t *testing.T) {
 	if n := p.Len(); n != 1 {
 		t.Errorf("%d receipts wait, want 1", n)
 	}
-	if late := p.Claims(r.l.Owner(), a.id, 10, r.now.Add(keepUnsent+time.Hour)); len(late) != 0 {
+	if late, _ := p.Claims(r.l.Owner(), a.id, 10, r.now.Add(keepUnsent+time.Hour)); len(late) != 0 {
 		t.Errorf("Claims after a year = %+v", late)
 	}
 }

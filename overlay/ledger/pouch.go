@@ -145,7 +145,7 @@ func (p *Pouch) Has(owner Peer) bool { return slices.Contains(p.Owners(), owner)
 
 // Claims hands out receipts of an owner, those first that were not handed out for longest, and those that this gateway
 // signed before others: what it was given explains what it gives.
-func (p *Pouch) Claims(owner, self Peer, most int, now time.Time) (cs []Claim) {
+func (p *Pouch) Claims(owner, self Peer, most int, now time.Time) (cs []Claim, rs []*Receipt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []*kept
@@ -167,9 +167,9 @@ func (p *Pouch) Claims(owner, self Peer, most int, now time.Time) (cs []Claim) {
 	})
 	for _, k := range all[:min(len(all), most)] {
 		k.tried = now
-		cs = append(cs, Claim{Raw: k.raw, Missing: k.missing})
+		cs, rs = append(cs, Claim{Raw: k.raw, Missing: k.missing}), append(rs, k.receipt)
 	}
-	return cs
+	return cs, rs
 }
 
 func rank(k *kept, self Peer) int {
