@@ -77,7 +77,7 @@ func (s *Swarm) unlink(p *peer) {
 	clear(p.routes)
 	s.abandon(p)
 	s.dismiss(p, p.down)
-	p.outstanding = 0
+	p.outstanding, p.standing = 0, 0
 	for i := range s.win.chunks {
 		if s.win.chunks[i].asked == p {
 			s.win.chunks[i].asked = nil
