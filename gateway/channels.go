@@ -33,11 +33,7 @@ a petname gets the one that you choose with "gateway link LINK --petname NAME".`
   gateway channels 'peergate://12D3KooW.../lobby?via=/ip4/192.0.2.7/tcp/8555' --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var files []string
-			if file != "" {
-				files = []string{file}
-			}
-			folder, err := folderOf(files)
+			folder, err := folderFor(file)
 			if err != nil {
 				return err
 			}

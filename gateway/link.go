@@ -23,11 +23,7 @@ link, those that the gateway has are listed.`,
   gateway link --remove hall/lobby`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var files []string
-			if file != "" {
-				files = []string{file}
-			}
-			folder, err := folderOf(files)
+			folder, err := folderFor(file)
 			switch {
 			case err != nil:
 				return err

@@ -150,11 +150,7 @@ kept across restarts. Without a pattern, all are listed in the order in which th
   gateway terms 'live/*' --remove`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var files []string
-			if file != "" {
-				files = []string{file}
-			}
-			folder, err := folderOf(files)
+			folder, err := folderFor(file)
 			switch {
 			case err != nil:
 				return err

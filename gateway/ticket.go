@@ -160,6 +160,14 @@ func folderOf(args []string) (string, error) {
 	return dataFolder(cfg, os.Getenv)
 }
 
+// folderFor is folderOf for a file that a flag names, "" when it does not.
+func folderFor(file string) (string, error) {
+	if file == "" {
+		return folderOf(nil)
+	}
+	return folderOf([]string{file})
+}
+
 // describeTicket tells of a ticket in a line.
 func describeTicket(t *web.Ticket) string {
 	who := "gateway " + t.Gateway

@@ -98,14 +98,6 @@ func handleLinks(mux *http.ServeMux, l Links) {
 		answerJSON(w, http.StatusCreated, taken)
 	})
 	mux.HandleFunc("DELETE "+linksPath+"/{path...}", func(w http.ResponseWriter, r *http.Request) {
-		err := l.DropLink(r.PathValue("path"))
-		switch {
-		case errors.Is(err, ErrNoLink):
-			http.Error(w, err.Error(), http.StatusNotFound)
-		case err != nil:
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-		default:
-			w.WriteHeader(http.StatusNoContent)
-		}
+		answerRemoved(w, l.DropLink(r.PathValue("path")), ErrNoLink, http.StatusInternalServerError)
 	})
 }

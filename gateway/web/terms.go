@@ -87,14 +87,6 @@ func handleTerms(mux *http.ServeMux, s Sharing) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("DELETE "+termsPath+"/{pattern...}", func(w http.ResponseWriter, r *http.Request) {
-		err := s.DropTerms(r.PathValue("pattern"))
-		switch {
-		case errors.Is(err, ErrNoTerms):
-			http.Error(w, err.Error(), http.StatusNotFound)
-		case err != nil:
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-		default:
-			w.WriteHeader(http.StatusNoContent)
-		}
+		answerRemoved(w, s.DropTerms(r.PathValue("pattern")), ErrNoTerms, http.StatusInternalServerError)
 	})
 }

@@ -86,16 +86,20 @@ func handleTickets(mux *http.ServeMux, t Tickets) {
 		answerJSON(w, http.StatusCreated, issued)
 	})
 	mux.HandleFunc("DELETE "+ticketsPath+"/{serial}", func(w http.ResponseWriter, r *http.Request) {
-		err := t.RevokeTicket(r.PathValue("serial"))
-		switch {
-		case errors.Is(err, ErrNoTicket):
-			http.Error(w, err.Error(), http.StatusNotFound)
-		case err != nil:
-			http.Error(w, err.Error(), http.StatusBadRequest)
-		default:
-			w.WriteHeader(http.StatusNoContent)
-		}
+		answerRemoved(w, t.RevokeTicket(r.PathValue("serial")), ErrNoTicket, http.StatusBadRequest)
 	})
+}
+
+// answerRemoved tells whether something was removed: when err is none it was not there, other errors have a status.
+func answerRemoved(w http.ResponseWriter, err, none error, status int) {
+	switch {
+	case errors.Is(err, none):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), status)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 // answerJSON answers with a value.
