@@ -89,6 +89,11 @@ func (p *Program) Wait(within time.Duration) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
+	case <-p.done: // before the deadline is looked at, which may be over: then either case would do
+		return p.err
+	default:
+	}
+	select {
 	case <-p.done:
 		return p.err
 	case <-timer.C:
