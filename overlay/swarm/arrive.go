@@ -41,6 +41,7 @@ func (s *Swarm) arrived(ev Arrived) {
 	}
 	if live {
 		st.lag.add(s.now.Sub(ev.Wall))
+		st.usual.add(s.now.Sub(ev.Wall))
 		s.lag.add(s.now.Sub(ev.Wall))
 	}
 	if ev.Seq >= st.live {

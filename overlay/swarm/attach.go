@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // attach asks a peer for stripes.
 func (s *Swarm) attach(p *peer, mask uint64) {
@@ -10,7 +13,7 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 	}
 	p.asked |= mask
 	s.number++
-	tries := 0
+	tries, lacks := 0, false
 	patience := p.distance() + 4*p.rtt.dev + attachAnswer
 	if p.depth < 0 {
 		patience += attachHold
@@ -20,10 +23,11 @@ func (s *Swarm) attach(p *peer, mask uint64) {
 			st := &s.stripes[i]
 			st.heir, st.number, st.answer = p, s.number, s.now.Add(patience)
 			tries = max(tries, st.tries)
+			lacks = lacks || st.parent == nil || st.dead
 		}
 	}
 	s.at(s.now.Add(patience))
-	if p.id == s.cfg.Owner && s.begun {
+	if p.id == s.cfg.Owner && s.begun && lacks {
 		tries = max(tries, swapAfter) // it is the last resort: a complaint
 	}
 	m := Attach{Epoch: s.epoch, Stripes: mask, Resume: s.begun, Tries: tries, Number: s.number, Self: s.self(p)}
@@ -42,6 +46,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 		return
 	}
 	s.routes(p, m.Paths)
+	var swapped []*peer // whose place we may have taken: they can have the stripe from here now
 	for i := range s.stripes {
 		bit := uint64(1) << i
 		if m.Stripes&bit == 0 {
@@ -62,7 +67,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
 		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
 		st.from = min(m.From, m.Head)
-		st.seen, st.got, st.judged = 0, 0, s.now
+		st.seen, st.got, st.judged, st.usual = 0, 0, s.now, average{}
 		p.up |= bit
 		p.asked &^= bit
 		p.refused &^= bit
@@ -72,11 +77,18 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			s.detach(old, bit)
 		}
 		s.rerouted(i)
+		if old != nil && len(old.routes[i].hops) > 0 && old.routes[i].hops[0] == p.hop {
+			swapped = append(swapped, old)
+		}
 		if s.onPath(i, s.hop) {
 			s.detach(p, bit)
 			s.orphan(i)
 			s.refuse(p, bit, refusedFor)
 		}
+	}
+	for _, old := range swapped {
+		old.hello.paths = time.Time{}
+		s.beat(old, false, 0, false)
 	}
 	s.settle(p)
 	s.due = s.now
@@ -99,7 +111,10 @@ func (s *Swarm) refusedBy(p *peer, m *Refused) {
 	}
 	s.because(m.Reason)
 	wait := refusedFor
-	if m.Retry > 0 {
+	switch {
+	case (m.Reason == RefusedLoop || m.Reason == RefusedOrphan) && s.stops(m.Stripes):
+		wait = moveAgain // it may be about to take our place
+	case m.Retry > 0:
 		wait = min(time.Duration(m.Retry)*time.Millisecond, time.Minute)
 	}
 	s.refuse(p, m.Stripes, wait)
@@ -108,6 +123,16 @@ func (s *Swarm) refusedBy(p *peer, m *Refused) {
 		p.leaves &^= m.Stripes
 	}
 	s.settle(p)
+}
+
+// stops tells whether the parent of one of the stripes has said that it is about to stop.
+func (s *Swarm) stops(mask uint64) bool {
+	for i := range s.stripes {
+		if mask&(1<<i) != 0 && !s.stripes[i].ends.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // current returns the mask of the stripes for which a refusal answers the last Attach.
@@ -207,23 +232,29 @@ func (s *Swarm) broken(ev Broken) {
 
 // detached takes in that a relation has ended or will, from the other side.
 func (s *Swarm) detached(p *peer, m *Detach) {
-	if p.up&m.Stripes != 0 {
-		s.recommended(m.Members, m.Stripes)
+	mine := m.Stripes & (p.up | p.asked)
+	if mine&p.up != 0 {
+		s.recommended(p, m.Members, mine&p.up)
 	}
 	s.hints(m.Members)
 	s.dismiss(p, m.Stripes&p.down)
 	s.stopping(p, m.Stripes&p.up, time.Duration(m.After)*time.Millisecond)
-	s.refuse(p, m.Stripes, 2*refusedFor)
+	if mine != 0 { // a child that leaves may well be a parent
+		s.refuse(p, mine, 2*refusedFor)
+	}
 }
 
 // recommended takes in members that a parent which stops names: the first one has its slots.
-func (s *Swarm) recommended(ms []Member, stripes uint64) {
+func (s *Swarm) recommended(from *peer, ms []Member, stripes uint64) {
 	for i := range ms {
 		p := s.learn(&ms[i], false)
 		if p == nil {
 			continue
 		}
 		p.joined = true
+		if i == 0 {
+			s.follows(p, from, stripes)
+		}
 		if p.up|p.down|p.asked != 0 {
 			continue
 		}
@@ -236,6 +267,20 @@ func (s *Swarm) recommended(ms []Member, stripes uint64) {
 			p.depth = max(p.depth, 0)
 			s.relink()
 		}
+	}
+}
+
+// follows notes that a peer, who may have had stripes through us until now, has them from our parent.
+func (s *Swarm) follows(p, parent *peer, stripes uint64) {
+	for i := range s.stripes {
+		r := &p.routes[i]
+		if stripes&(1<<i) == 0 || r.rooted && !slices.Contains(r.hops, s.hop) {
+			continue
+		}
+		from := &parent.routes[i]
+		*r = route{rooted: true, hops: append([]uint64{parent.hop}, from.hops...), delay: from.delay + p.distance()/2}
+		p.refused &^= 1 << i
+		p.serves |= 1 << i
 	}
 }
 

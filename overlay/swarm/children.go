@@ -21,7 +21,8 @@ type child struct {
 	waits    time.Duration // how much longer the last one took
 	passedAt time.Time     // when that was acknowledged
 	moveBy   time.Time
-	held     *Attach // asked for before there was a parent here
+	raised   time.Time // it was told of our parent
+	held     *Attach   // asked for before there was a parent here
 	heldBy   time.Time
 }
 
@@ -66,14 +67,14 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 			continue
 		}
 		why := s.room(p, i, m)
-		if why == RefusedFull && s.displace(p, i, spare, m) {
+		if why == RefusedFull && s.displace(p, i, spare) {
 			why = 0
 			spare--
 		}
 		if why == RefusedFull && s.outrank(p, i) {
 			why = 0
 		}
-		if why == RefusedFull && m.Resume && m.Tries >= swapAfter && (s.swap(p, i) || s.depose(p, i)) {
+		if why == RefusedFull && m.Tries >= swapAfter && (s.swap(p, i) || s.depose(p, i)) {
 			why = 0
 		}
 		if why != 0 {
@@ -86,6 +87,7 @@ func (s *Swarm) grant(p *peer, m *Attach) {
 		if granted|p.down == 0 {
 			s.line(p)
 		}
+		s.granted[i] = s.now
 		p.moving &^= bit
 		p.down |= bit
 		s.filling = nil
@@ -245,15 +247,30 @@ func (s *Swarm) pace(p *peer) float64 {
 	case p.local || s.upload >= Unlimited:
 		return 4 * want
 	}
-	behind, theirs := 0, 0
-	for _, q := range s.kids {
-		if len(q.backlog) > 0 {
-			behind++
-			theirs += bits.OnesCount64(q.down)
-		}
-	}
+	behind, theirs := s.behind()
 	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
 	return max(least, min(want, left/float64(max(1, behind))))
+}
+
+// behind returns how many children are being caught up, and how many slots they have.
+func (s *Swarm) behind() (children, slots int) {
+	for _, q := range s.kids {
+		if len(q.backlog) > 0 {
+			children++
+			slots += bits.OnesCount64(q.down)
+		}
+	}
+	return children, slots
+}
+
+// burst returns the bytes that the catching up of a child may begin with: of all such children at once no more than the
+// line takes in a moment.
+func (s *Swarm) burst(p *peer) int {
+	if p.local || s.upload >= Unlimited {
+		return burst
+	}
+	children, _ := s.behind()
+	return min(burst, int(burstTime.Seconds()*float64(s.upload)/8)/max(1, children))
 }
 
 // stripeRate returns the bytes a second of a stripe.
@@ -269,7 +286,7 @@ func (s *Swarm) drain(p *peer) {
 			p.backlog = p.backlog[1:]
 			continue
 		}
-		if !p.paced.take(c.size, perSecond, max(burst, c.size), s.now) {
+		if !p.paced.take(c.size, perSecond, max(s.burst(p), c.size), s.now) {
 			s.at(s.now.Add(time.Duration((float64(c.size)-p.paced.left)/perSecond*float64(time.Second)) + time.Millisecond))
 			return
 		}
@@ -416,6 +433,7 @@ func (s *Swarm) children() {
 			continue
 		}
 		s.congestion(p)
+		s.introduce(p)
 		if p.moving != 0 {
 			if s.at(p.moveBy); !s.now.Before(p.moveBy) {
 				left := p.moving & p.down

@@ -80,6 +80,13 @@ func (s *Swarm) better(i int) *peer {
 	if float64(then) > (1-better)*float64(now) || now-then < leastGain {
 		return nil
 	}
+	if len(p.routes[i].hops) >= len(st.parent.routes[i].hops) { // only ways that get shorter come to an end by themselves
+		if s.now.Before(st.calm) {
+			return nil
+		}
+		st.calms = min(st.calms+1, mostCalms)
+		st.calm = s.now.Add(settleAfter << st.calms)
+	}
 	s.optimizeAt = s.now.Add(optimizeEvery + time.Duration(s.rng.Int64N(int64(optimizeEvery))))
 	return p
 }
@@ -193,7 +200,7 @@ func (s *Swarm) stranded() bool {
 	return s.alone()
 }
 
-// adopts tells whether this member could take a leaf's place in a stripe, and the leaf for a child.
+// adopts tells whether this member could take another's place in a stripe, and that one for a child.
 func (s *Swarm) adopts(bit uint64) bool { return s.homes()&bit != 0 && s.spare() > 0 }
 
 // alone tells whether there is no parent at all: then also a peer that is joining itself is asked, which answers when
@@ -211,6 +218,9 @@ func (s *Swarm) alone() bool {
 func (s *Swarm) cost(p *peer, i int) time.Duration {
 	r := &p.routes[i]
 	c := r.delay + p.distance()/2 + p.queue(s.now) + hopCost*time.Duration(len(r.hops)+1)
+	if n := bits.OnesCount64(p.home); n > 0 {
+		c += s.stripes[i].every / 2 / time.Duration(n) // what it gives to others takes its line: of one stripe, all the time
+	}
 	switch {
 	case p.depth < 0:
 		c += time.Minute

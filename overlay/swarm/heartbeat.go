@@ -266,8 +266,8 @@ func (s *Swarm) path(i int) Path {
 func (s *Swarm) wayDelay(i int) int {
 	st := &s.stripes[i]
 	d := st.parent.routes[i].delay + st.parent.distance()/2
-	if st.lag.set && s.clock.error >= 0 && s.clockError() < clockGood {
-		d = max(0, st.lag.mean+s.clock.ahead)
+	if st.usual.n >= averageSome && s.clock.error >= 0 && s.clockError() < clockGood {
+		d = max(0, st.usual.mean+s.clock.ahead)
 	}
 	return int(min(d, time.Minute) / time.Millisecond)
 }

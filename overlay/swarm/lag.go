@@ -21,6 +21,22 @@ func (e *estimate) add(d time.Duration) {
 	e.dev += (diff - e.dev) / 4
 }
 
+// average is a mean over the latest values, about.
+type average struct {
+	mean time.Duration
+	n    int
+}
+
+func (a *average) add(d time.Duration) {
+	a.n = min(a.n+1, averageOver)
+	a.mean += (d - a.mean) / time.Duration(a.n)
+}
+
+const (
+	averageOver = 40 // values: ten seconds of a stripe, with several key pictures, that take longer
+	averageSome = 8  // from which on it counts
+)
+
 // Resolution and range of a histogram.
 const (
 	bucket     = 10 * time.Millisecond

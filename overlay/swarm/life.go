@@ -16,7 +16,7 @@ func (s *Swarm) describe(epoch uint64, k int) {
 	s.win = window{}
 	s.begun, s.next, s.resume, s.caught = false, 0, 0, false
 	s.lag, s.hist = estimate{}, histogram{}
-	s.supply, s.complaints = make([]int, s.k), make([][]complaint, s.k)
+	s.supply, s.complaints, s.granted = make([]int, s.k), make([][]complaint, s.k), make([]time.Time, s.k)
 	if s.owner() {
 		s.count()
 	}
@@ -154,7 +154,7 @@ func (s *Swarm) finish() {
 func (s *Swarm) left(p *peer, m *Leave) {
 	p.leaving, p.spare, p.serves, p.leaves = true, 0, 0, 0
 	if p.up != 0 {
-		s.recommended(m.Backups, p.up)
+		s.recommended(p, m.Backups, p.up)
 	}
 	s.hints(m.Backups)
 	after := max(0, min(time.Duration(m.After)*time.Millisecond, attachHold))
@@ -217,13 +217,32 @@ func (s *Swarm) stuck() bool {
 }
 
 // letGo gives back the stripes of a newcomer that cannot get all: a channel in part is of no use to players, but may be
-// what another one lacks.
+// what another one lacks. What it passes on stays: others depend on it.
 func (s *Swarm) letGo() {
+	var passed uint64
+	for _, p := range s.kids {
+		passed |= p.down
+	}
 	for _, p := range s.order {
-		if p.up|p.asked != 0 {
-			s.detach(p, p.up|p.asked)
-			s.abandon(p)
+		mask := (p.up | p.asked) &^ passed
+		if mask == 0 {
+			continue
 		}
+		s.detach(p, mask)
+		p.asked &^= mask
+		for i := range s.stripes {
+			st := &s.stripes[i]
+			if mask&(1<<i) == 0 {
+				continue
+			}
+			if st.parent == p {
+				s.orphan(i)
+			}
+			if st.heir == p {
+				st.heir = nil
+			}
+		}
+		s.settle(p)
 	}
 	s.paused = s.now.Add(waitAgain/2 + time.Duration(s.rng.Int64N(int64(waitAgain))))
 	s.joining = s.paused

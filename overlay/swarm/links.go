@@ -322,14 +322,19 @@ func (s *Swarm) findAsked(p *peer, m *Find) {
 	if !p.sought.IsZero() {
 		want = min(want, namesAgain)
 	}
-	p.seeks, p.sought = m.Stripes, s.now
 	s.send(p, Members{Self: s.self(p), Members: s.named(p, want, m.Stripes), Size: s.size, Givers: s.givers})
+	p.seeks, p.sought = m.Stripes, s.now
 }
 
 // membersTold takes in the answer to Find.
 func (s *Swarm) membersTold(p *peer, m *Members) {
 	s.learn(&m.Self, true)
 	s.hints(m.Members)
+	if p.up != 0 && len(m.Members) == 1 { // by introduce
+		if g := s.peers[m.Members[0].ID]; g != nil && g.link == unlinked && !s.now.Before(g.again) {
+			g.urgent = true
+		}
+	}
 	if m.Size > s.size {
 		s.size, s.givers = m.Size, m.Givers
 	}
@@ -363,12 +368,12 @@ func (s *Swarm) instead(to *peer, stripes uint64) []Member {
 // named is others within what may be spent on names: many who ask must not fill the line.
 func (s *Swarm) named(to *peer, n int, stripes uint64) []Member {
 	perSecond := namesRate * float64(s.slotRate()) / 8
-	for ; n > 0; n /= 2 {
-		if s.naming.take(n*nameSize, perSecond, namesBurst*nameSize, s.now) {
-			return s.others(to, n, stripes)
-		}
+	s.naming.take(0, perSecond, namesBurst*nameSize, s.now)
+	n = min(n, max(namesLeast, int(s.naming.left)/nameSize/namesShare))
+	if !s.naming.take(n*nameSize, perSecond, namesBurst*nameSize, s.now) && !to.sought.IsZero() {
+		return nil
 	}
-	return nil
+	return s.others(to, n, stripes)
 }
 
 // What is spent on naming members to those who ask.
@@ -376,26 +381,36 @@ const (
 	nameSize   = 100  // bytes of a member, about
 	namesRate  = 0.02 // of the channel's rate
 	namesBurst = 400  // members
+	namesShare = 8    // one in so many of what may be named now are named at once: others will ask
+	namesLeast = 3    // are always named to who asks for the first time: it waits for that
 	namesAgain = 8    // for who has asked before
 	askOwner   = 3 * time.Second
 )
 
-// others names members to a peer: those with spare slots for the stripes first, the rest at random. Who is no member
+// others names members to a peer: some with room that have all of the stripes between them first, then those that forward
+// them, the rest at random. Who is no member
 // itself is not named: its addresses are not for all members to know.
 func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 	n = max(0, min(n, MaxMembers))
-	var good, rest []Member
+	var first, good, rest []Member
+	lacks := stripes
 	for _, p := range s.shuffled() {
 		if p == to || !p.joined || s.now.Before(p.banned) || p.leaving || len(p.addresses) == 0 || p.link != linked && (p.failures > 0 || s.now.Sub(p.named) > time.Minute) {
 			continue
 		}
-		if p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || (p.serves|p.home)&stripes != 0) {
+		if lacks == 0 {
+			lacks = stripes
+		}
+		switch {
+		case p.depth >= 0 && p.spare > 0 && p.serves&lacks != 0:
+			first, lacks = append(first, p.member()), lacks&^p.serves
+		case p.depth >= 0 && p.slots > 0 && (stripes == 0 && p.spare > 0 || (p.serves|p.home)&stripes != 0):
 			good = append(good, p.member())
-		} else {
+		default:
 			rest = append(rest, p.member())
 		}
 	}
-	all := append(good, rest...)
+	all := append(append(first, good...), rest...)
 	return all[:min(n, len(all))]
 }
 

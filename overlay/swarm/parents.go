@@ -23,6 +23,9 @@ type stripe struct {
 	from   uint64        // the first one that the parent sent
 	live   uint64        // what is below was sent to catch up
 	lag    estimate      // arrival less the owner's wall clock, of live chunks
+	usual  average       // the same, over a longer time
+	calm   time.Time     // before which it is left with a parent that is no nearer to the owner
+	calms  int           // how often that was so
 	wanted time.Time     // since when a parent is looked for; zero: it is not
 	dead   bool          // the parent has stopped bringing it, and another is looked for
 	way    uint64        // which of the changes of ways was the last of this one

@@ -214,7 +214,7 @@ func (s *Swarm) relieve() {
 		if s.filled(i) <= s.sources() {
 			continue
 		}
-		p := s.leaf(i)
+		p := s.lesser(nil, i)
 		if p == nil {
 			p = s.last(i)
 		}

@@ -141,7 +141,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) || p != nil && s.outranked(p, i) != nil {
 			room |= bit
 		}
-		if s.leaf(i) != nil && s.homes()&bit != 0 {
+		if s.homes()&bit != 0 && s.lesser(p, i) != nil && (!s.owner() || p != nil && s.root(p, i)) {
 			leaves |= bit
 		}
 	}
@@ -151,10 +151,10 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 // offers tells whether a stripe has room for a peer, given that there is a slot.
 func (s *Swarm) offers(p *peer, i, tries int, newcomer bool) bool {
 	bit := uint64(1) << i
-	if !s.owner() {
-		return s.homes()&bit != 0 && s.filled(i) < s.width()
-	}
 	n := s.filled(i)
+	if !s.owner() {
+		return s.homes()&bit != 0 && n < s.width() && (n == 0 || s.size < smallSwarm || s.total()+s.unserved() < s.slots())
+	}
 	switch {
 	case s.total()+s.unserved() >= s.slots():
 		return false
@@ -194,14 +194,15 @@ const rootWidth = 4
 // gets it, since without it all lack it.
 func (s *Swarm) rootless(i int) bool { return s.owner() && s.filled(i) == 0 && s.slots() >= s.k }
 
-// unserved returns how many stripes the owner gives to nobody: a slot is kept for each.
+// unserved returns how many of its stripes a member gives to nobody. It keeps a slot for each: without that, one who has a
+// stripe from the owner for all can fill its slots with others, and all lack it.
 func (s *Swarm) unserved() int {
-	if s.slots() < s.k {
+	if s.owner() && s.slots() < s.k {
 		return 0
 	}
 	n := 0
 	for i := range s.stripes {
-		if s.filled(i) == 0 {
+		if s.homes()&(1<<i) != 0 && s.filled(i) == 0 {
 			n++
 		}
 	}
@@ -220,45 +221,58 @@ func (s *Swarm) sources() int {
 // contributes tells whether the peer forwards a stripe.
 func (p *peer) contributes(bit uint64) bool { return p.slots > 0 && p.home&bit != 0 }
 
-// leaf returns a child whose slot of a stripe a contributor may take.
-func (s *Swarm) leaf(i int) *peer {
+// lesser returns a child whose slot of a stripe a contributor may take: one that does not forward it, or else one with
+// clearly less upload, since what a slow line sends to many takes long and is best sent at the end of a way. For no peer
+// in particular it is one that does not forward.
+func (s *Swarm) lesser(p *peer, i int) *peer {
 	bit := uint64(1) << i
 	var best *peer
-	for _, p := range s.kids {
-		if p.down&^p.moving&bit == 0 || p.local || p.contributes(bit) && (!s.owner() || s.root(p, i)) {
+	bestGives := false
+	for _, q := range s.kids {
+		if q == p || q.down&^q.moving&bit == 0 || q.local {
+			continue
+		}
+		gives := q.contributes(bit) && (!s.owner() || s.root(q, i))
+		if gives && (p == nil || p.slots < outweighs*q.slots) || s.owner() && p != nil && outweighs*p.slots < q.slots {
 			continue
 		}
 		switch {
-		case best == nil, s.cfg.Prefer && p.standing < best.standing:
-			best = p
-		case s.cfg.Prefer && p.standing > best.standing:
-		case p.slots < best.slots:
-			best = p
+		case best == nil, bestGives && !gives:
+			best, bestGives = q, gives
+		case gives && !bestGives:
+		case s.cfg.Prefer && q.standing < best.standing:
+			best = q
+		case s.cfg.Prefer && q.standing > best.standing:
+		case q.slots < best.slots:
+			best = q
 		}
 	}
 	return best
 }
 
-// displace makes room for a contributor by moving a leaf to it; it reports whether that was possible.
-func (s *Swarm) displace(p *peer, i int, spare int, m *Attach) bool {
+// outweighs is how many times the slots of another a contributor must have to take its place.
+const outweighs = 2
+
+// displace makes room for a contributor by moving one that gives less to it; it reports whether that was possible.
+func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	bit := uint64(1) << i
-	if s.owner() && s.size >= fewMembers && (!m.Resume || s.now.Sub(s.moved) < rootsApart) {
-		return false // whoever begins anew is sent a group of pictures, which the owner of many has no upload for
+	if s.owner() && s.size >= fewMembers && s.now.Sub(s.moved) < rootsApart {
+		return false
 	}
 	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
 	}
-	leaf := s.leaf(i)
-	if leaf == nil || leaf == p {
+	q := s.lesser(p, i)
+	if q == nil {
 		return false
 	}
-	leaf.adopt |= bit
-	leaf.adopter = p
-	leaf.moving |= bit
+	q.adopt |= bit
+	q.adopter = p
+	q.moving |= bit
 	s.filling = nil
 	s.moved = s.now
-	leaf.moveBy = s.now.Add(shedNotice)
-	s.at(leaf.moveBy)
+	q.moveBy = s.now.Add(shedNotice)
+	s.at(q.moveBy)
 	return true
 }
 
@@ -348,10 +362,13 @@ type complaint struct {
 }
 
 const (
-	complaints   = 3               // members who find nobody for a stripe, within
-	complainFor  = 3 * time.Second // show that the owner's child does not pass it on
-	deposedFor   = time.Minute     // it is not given one again
-	complainMost = 64              // remembered for a stripe
+	// So many members who find nobody for a stripe, and one in so many, show within complainFor that the owner's child
+	// does not pass it on, when it has had it for rootPatience. To take it from one that does lets all look for another way.
+	complaints    = 3
+	complaintPart = 20
+	complainFor   = 3 * time.Second
+	rootPatience  = 5 * time.Second
+	deposedFor    = time.Minute // it is not given one again
 )
 
 // depose takes, at the owner, a stripe from a child that does not pass it on, and has another take it.
@@ -360,11 +377,12 @@ func (s *Swarm) depose(p *peer, i int) bool {
 		return false // when its own line is full, nobody else is to blame
 	}
 	cs := slices.DeleteFunc(s.complaints[i], func(c complaint) bool { return c.by == p || s.now.Sub(c.at) > complainFor })
-	if len(cs) < complainMost {
+	enough := max(complaints, s.size/complaintPart)
+	if len(cs) < enough {
 		cs = append(cs, complaint{p, s.now})
 	}
 	s.complaints[i] = cs
-	if len(cs) < complaints || !p.contributes(1<<i) || s.deposed(p) || s.now.Sub(s.moved) < rootsApart {
+	if len(cs) < enough || !p.contributes(1<<i) || s.deposed(p) || s.now.Sub(s.moved) < rootsApart || s.now.Sub(s.granted[i]) < rootPatience {
 		return false
 	}
 	for _, q := range s.kids {

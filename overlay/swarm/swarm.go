@@ -183,6 +183,7 @@ type Swarm struct {
 	roster      map[ID]*entry // of the owner
 	surveyed    time.Time
 	complaints  [][]complaint // by stripe
+	granted     []time.Time   // when a child got a stripe last
 	supply      []int         // slots by stripe, in units of 1/supplyUnit
 	offered     int           // slots of all, the owner's included
 	rated       int           // bits a second, for slots

@@ -66,6 +66,7 @@ const (
 	// catchUpFor bounds for how long a new parent is believed to be sending what was before.
 	catchUpFor  = 10 * time.Second
 	settleAfter = 5 * time.Second // a parent is judged only then
+	mostCalms   = 5               // doublings of it
 	// joinPatience is how long a newcomer holds some stripes while others have no parent; then it lets go and waits.
 	joinPatience = 5 * time.Second
 	waitAgain    = 3 * time.Second
@@ -90,6 +91,7 @@ const (
 	// pushDeadline is how long a chunk may wait here; of those that are not vital, half as long.
 	pushDeadline = time.Second
 	burst        = 32 << 10 // bytes that catching up may begin with
+	burstTime    = 50 * time.Millisecond
 	// childDoubt is how long a child may say nothing, neither heartbeat nor acknowledgement, before others get its
 	// slots, and childSilence before it is given up.
 	childDoubt   = 400 * time.Millisecond
