@@ -37,6 +37,7 @@ func TestFaults(t *testing.T) {
 		{"fraction", "rtsp: {max_connections: 1.5}", `:1: rtsp.max_connections: is "1.5", must be a whole number`},
 		{"too large", "rtsp: {max_connections: 99999999999999999999}", `:1: rtsp.max_connections: is "99999999999999999999", must be a whole number`},
 		{"long value", "rtsp: {max_connections: " + strings.Repeat("x", 70) + "}", `:1: rtsp.max_connections: is "` + strings.Repeat("x", 64) + `...", must be a whole number`},
+		{"tracker", "overlay: {trackers: [help]}", `:1: overlay.trackers[0]: is "help", must be the petname of one of the peers`},
 		{"bool", "overlay: {enabled: maybe}", `:1: overlay.enabled: is "maybe", must be true or false`},
 		{"duration", "overlay: {idle_after: soon}", `:1: overlay.idle_after: is "soon", must be a duration such as 500ms, 10s or 2m`},
 		{"duration without unit", "overlay: {idle_after: 5}", `:1: overlay.idle_after: is "5", must be a duration such as 500ms, 10s or 2m`},

@@ -30,6 +30,8 @@ type Overlay struct {
 	Delay     Delay         `yaml:"delay"`      // how long a missing chunk is waited for
 	Upload    Rate          `yaml:"upload"`     // what this gateway gives to others
 
+	Trackers []string `yaml:"trackers"` // petnames of peers that help to find the members of this gateway's channels
+
 	Prefer string `yaml:"prefer"` // whom to serve where upload is short: first or contributors
 
 	UploadRules []UploadRule `yaml:"upload_rules"` // other limits by channel and time; of those that hold the least counts

@@ -56,4 +56,20 @@ func (c *Config) checkPetnames(f faults) {
 		ids[id] = name
 	}
 	c.checkLinks(f, first)
+	c.checkTrackers(f)
+}
+
+// maxTrackers is how many a descriptor names at most.
+const maxTrackers = 8
+
+// checkTrackers reports trackers that are no peers.
+func (c *Config) checkTrackers(f faults) {
+	for i, name := range c.Overlay.Trackers {
+		if _, ok := c.Peers[name]; !ok {
+			f.fault(fmt.Sprintf("overlay.trackers[%d]", i), "is %q, must be the petname of one of the peers", name)
+		}
+	}
+	if n := len(c.Overlay.Trackers); n > maxTrackers {
+		f.fault("overlay.trackers", "has %d peers, at most %d are named", n, maxTrackers)
+	}
 }

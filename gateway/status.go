@@ -123,7 +123,7 @@ func channelStatus(c overlay.ChannelStatus, names petnames) web.Channel {
 	n := c.Swarm
 	w := web.Channel{
 		Owner: c.Owner, Name: string(c.Name), Own: c.Own, As: []string{}, State: n.State.String(),
-		Parents: some(c.Parents), Children: some(c.Children), Depth: n.Depth, Stripes: []web.Stripe{},
+		Parents: some(c.Parents), Children: some(c.Children), Trackers: some(c.Trackers), Depth: n.Depth, Stripes: []web.Stripe{},
 		BytesIn: c.In, BytesOut: c.Out, Spare: c.Spare, Saved: c.Saved, Rate: n.Rate, Slots: n.Slots, Used: n.Used, LagMS: ms(n.Lag), DelayMS: ms(n.Delay),
 		Chunks: web.Chunks{
 			Received: n.Received, Duplicates: n.Duplicates, Stale: n.Stale, Pushed: n.Pushed, Asked: n.Asked, Repaired: n.Repaired,

@@ -171,6 +171,9 @@ func printOverlay(w io.Writer, o *web.Overlay) {
 		if !c.Own || len(c.Children) > 0 {
 			printStripes(w, c)
 		}
+		if len(c.Trackers) > 0 {
+			fmt.Fprintf(w, "\n%s: trackers %s\n", channelName(c), list(c.Trackers))
+		}
 		if c.Own && c.Saved > 0 {
 			fmt.Fprintf(w, "\n%s: uplink saved %s, which members had from each other\n", c.Name, size(c.Saved))
 		}

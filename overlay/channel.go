@@ -166,6 +166,7 @@ func (ch *channel) begin() {
 	if len(listed) > 0 {
 		ch.step(swarm.Candidates{Members: listed, Keep: true})
 	}
+	ch.track(d.Descriptor)
 	for id, addrs := range ch.n.near.all() {
 		ch.neighbour(id, addrs)
 	}
@@ -176,6 +177,19 @@ func (ch *channel) begin() {
 		ch.source.begin(ch)
 	}
 	ch.log.Debug("channel began", "peer", ch.n.book.name(ch.owner))
+}
+
+// track tells the machine of the trackers that a descriptor names.
+func (ch *channel) track(d *chunk.Descriptor) {
+	var ms []swarm.Member
+	for _, t := range d.Trackers {
+		if id, err := p2p.IDOf(t.Key); err == nil {
+			ms = append(ms, swarm.Member{ID: swarm.ID(id), Addresses: t.Addresses})
+		}
+	}
+	if len(ms) > 0 && ch.source == nil {
+		ch.step(swarm.Candidates{Members: ms, Keep: true, Tracker: true})
+	}
 }
 
 // finish lets go of all that hangs on the channel.
@@ -365,6 +379,7 @@ func (ch *channel) described(d *chunk.Descriptor) {
 		}
 	}
 	ch.outs.renew()
+	ch.track(d)
 	ch.step(swarm.Described{Epoch: d.Epoch, Stripes: d.Stripes, Rate: d.Rate, Ended: d.Ended()})
 }
 

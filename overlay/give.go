@@ -7,11 +7,14 @@ import (
 
 	"peergate/conf"
 	"peergate/media"
+	"peergate/overlay/p2p"
 )
 
 const (
 	// shareVia is how many addresses a link has at most: with eight of them its QR code is still read from a screen.
 	shareVia = 8
+	// shareTrackers is how many trackers it names beside, by an address each.
+	shareTrackers = 2
 	// shareWithin is how long the addresses are waited for while the gateway begins.
 	shareWithin = 5 * time.Second
 )
@@ -31,7 +34,13 @@ func (n *Node) Share(name media.Name) (ShareLink, string, error) {
 	if err != nil {
 		return ShareLink{}, "", err
 	}
-	return ShareLink{Owner: n.ID(), Name: name, Via: via[:min(len(via), shareVia)]}, n.accessName(name), nil
+	l := ShareLink{Owner: n.ID(), Name: name, Via: via[:min(len(via), shareVia)]}
+	for _, t := range n.trackers() {
+		if id, err := p2p.IDOf(t.Key); err == nil && len(t.Addresses) > 0 && len(l.Via) < shareVia+shareTrackers {
+			l.Via = append(l.Via, t.Addresses[0]+"/p2p/"+string(id))
+		}
+	}
+	return l, n.accessName(name), nil
 }
 
 // accessName returns who may have a stream, as the configuration says it.

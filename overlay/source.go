@@ -15,6 +15,7 @@ import (
 	"peergate/overlay/access"
 	"peergate/overlay/chunk"
 	"peergate/overlay/ledger"
+	"peergate/overlay/p2p"
 	"peergate/overlay/swarm"
 )
 
@@ -50,12 +51,31 @@ func (n *Node) describe(name media.Name, tracks []media.Track, rate int, ended b
 	d := chunk.Descriptor{
 		Owner: n.identity.Key.Public().(ed25519.PublicKey), Name: name, Tracks: tracks, Key: public,
 		Stripes: chunk.Stripes(rate), Rate: rate, Epoch: epoch, Issued: now, Expires: now.Add(descriptorLife),
-		Access: accessTo(&c, name),
+		Access: accessTo(&c, name), Trackers: n.trackers(),
 	}
 	if ended {
 		d.Expires = d.Issued
 	}
 	return description{&d, d.Sign(n.identity.Key)}, private, nil
+}
+
+// trackers returns the peers that the configuration has help to find the members of this gateway's channels.
+func (n *Node) trackers() (ts []chunk.Tracker) {
+	o := n.options()
+	for _, name := range o.Conf.Trackers {
+		id, err := p2p.ParseID(o.Peers[name].ID)
+		if err != nil {
+			continue // conf has told
+		}
+		t := chunk.Tracker{Key: id.Key()}
+		for _, a := range o.Peers[name].Addresses {
+			if addrs, err := p2p.ParseAddrs(a); err == nil {
+				t.Addresses = append(t.Addresses, addrs...)
+			}
+		}
+		ts = append(ts, t)
+	}
+	return ts
 }
 
 // newSource begins to own a channel: the stream's packets become chunks once the channel's loop runs.

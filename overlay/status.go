@@ -42,9 +42,10 @@ type ChannelStatus struct {
 	As       []media.Name // names under which it is published here
 	Parents  []string
 	Children []string
-	In, Out  uint64 // bytes of chunks
-	Saved    uint64 // of an own channel, bytes that members had from each other, by the ledger
-	Spare    uint64 // of In, those of chunks that came late or again, which earn nothing
+	Trackers []string // that the owner has named
+	In, Out  uint64   // bytes of chunks
+	Saved    uint64   // of an own channel, bytes that members had from each other, by the ledger
+	Spare    uint64   // of In, those of chunks that came late or again, which earn nothing
 	Swarm    swarm.Stats
 }
 
@@ -80,6 +81,11 @@ func (ch *channel) status() ChannelStatus {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	s := ch.state
+	for _, t := range ch.desc.Trackers {
+		if id, err := p2p.IDOf(t.Key); err == nil {
+			s.Trackers = append(s.Trackers, ch.n.book.name(id))
+		}
+	}
 	s.Saved = saved
 	s.Owner, s.Name, s.Own = ch.n.book.name(ch.owner), ch.name, ch.source != nil
 	s.In, s.Out, s.Spare = ch.in.Load(), ch.out.Load(), ch.spare.Load()

@@ -159,3 +159,42 @@ func TestGuests(t *testing.T) {
 		}
 	}
 }
+
+// The owner of a stream names a helper: its links do, and who cannot reach the owner gets the stream there.
+func TestTrackerIsNamed(t *testing.T) {
+	t.Parallel()
+	helper, a := newGateway(t, "helper"), newGateway(t, "a").opens("**")
+	helper.o.Conf.Relay = []string{"a/*"}
+	helper.start()
+	a.knows(helper)
+	a.o.Conf.Trackers = []string{"helper"}
+	a.start()
+	a.film("live")
+	helper.stop()
+	helper.knows(a).start()
+	a.o.Peers["helper"] = conf.Peer{ID: string(helper.id.ID), Addresses: helper.addresses()}
+	a.node.Reconfigure(a.o)
+	eventually(t, "the helper carries the stream", func() bool { return len(helper.node.Status().Channels) > 0 })
+	link, _, err := a.node.Share("live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var via []string
+	for _, v := range link.Via {
+		if strings.HasSuffix(v, "/p2p/"+string(helper.id.ID)) {
+			via = append(via, v)
+		}
+	}
+	if len(via) != 1 {
+		t.Fatalf("the link has the addresses %v, want one of the helper", link.Via)
+	}
+	link.Via = via
+	b := newGateway(t, "b").given(link, "a").start()
+	v := b.view("a/live")
+	v.watch(50)
+	for _, ch := range b.node.Status().Channels {
+		if !slices.Equal(ch.Trackers, []string{b.node.book.name(helper.id.ID)}) {
+			t.Errorf("the status names the trackers %v, want the helper", ch.Trackers)
+		}
+	}
+}

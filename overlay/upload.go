@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"reflect"
 	"time"
 
 	"peergate/conf"
@@ -99,7 +100,8 @@ func (ch *channel) reconfigure() {
 		}
 		return
 	}
-	if d, _ := ch.description(); d.Access != accessTo(&c, ch.name) {
+	d, _ := ch.description()
+	if d.Access != accessTo(&c, ch.name) || !reflect.DeepEqual(d.Trackers, ch.n.trackers()) {
 		ch.source.again.Store(true)
 	}
 }

@@ -157,7 +157,8 @@ type Channel struct {
 	Why      string   `json:"why"`   // it waits
 	Parents  []string `json:"parents"`
 	Children []string `json:"children"`
-	Depth    int      `json:"depth"` // hops to the owner; -1 without a parent
+	Trackers []string `json:"trackers"` // that the owner has named
+	Depth    int      `json:"depth"`    // hops to the owner; -1 without a parent
 	Stripes  []Stripe `json:"stripes"`
 	BytesIn  uint64   `json:"bytes_in"`
 	BytesOut uint64   `json:"bytes_out"`

@@ -63,7 +63,22 @@ type Descriptor struct {
 	Issued  time.Time         // 9: owner's clock, milliseconds on the wire
 	Expires time.Time         // 10; not after Issued: the channel has ended
 	Access  Access            // 11; left out when it is Listed
+
+	Trackers []Tracker // 12, repeated: members that the owner names, who know many others
 }
+
+// Tracker is a gateway that helps to find the members of a channel: {1: key, 2: address, repeated}.
+type Tracker struct {
+	Key       ed25519.PublicKey
+	Addresses []string // multiaddresses in text
+}
+
+// What a descriptor may hold of trackers.
+const (
+	MaxTrackers       = 8
+	maxTrackerAddrs   = 16
+	maxTrackerAddress = 256 // bytes
+)
 
 // Ended tells whether the owner has ended the channel: such a descriptor expires when it is issued.
 func (d *Descriptor) Ended() bool { return !d.Expires.After(d.Issued) }
@@ -97,6 +112,9 @@ func (d *Descriptor) Sign(owner ed25519.PrivateKey) []byte {
 	if d.Access != Listed {
 		number(11, uint64(d.Access))
 	}
+	for _, t := range d.Trackers {
+		text(12, t.append(nil))
+	}
 	sig := ed25519.Sign(owner, append([]byte(descriptorDomain), body...))
 	b := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), body)
 	return protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), sig)
@@ -123,6 +141,7 @@ func ParseDescriptor(b []byte) (*Descriptor, error) {
 	d := &Descriptor{Issued: time.UnixMilli(0), Expires: time.UnixMilli(0)}
 	var ver uint64
 	var sdp []byte
+	var trackers [][]byte
 	err = fields(body, func(num protowire.Number, n uint64, v []byte) {
 		switch num {
 		case 1:
@@ -147,15 +166,58 @@ func ParseDescriptor(b []byte) (*Descriptor, error) {
 			d.Expires = time.UnixMilli(int64(n))
 		case 11:
 			d.Access = Access(n)
+		case 12:
+			trackers = append(trackers, v)
 		}
 	})
 	if err != nil {
+		return nil, fmt.Errorf("descriptor: %w", err)
+	}
+	if d.Trackers, err = parseTrackers(trackers); err != nil {
 		return nil, fmt.Errorf("descriptor: %w", err)
 	}
 	if err := d.check(ver, body, sig, sdp); err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+func (t *Tracker) append(b []byte) []byte {
+	b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), t.Key)
+	for _, a := range t.Addresses {
+		b = protowire.AppendString(protowire.AppendTag(b, 2, protowire.BytesType), a)
+	}
+	return b
+}
+
+func parseTrackers(raw [][]byte) ([]Tracker, error) {
+	if len(raw) > MaxTrackers {
+		return nil, fmt.Errorf("has %d trackers, at most %d are allowed", len(raw), MaxTrackers)
+	}
+	var ts []Tracker
+	for _, b := range raw {
+		var t Tracker
+		long := false
+		err := fields(b, func(num protowire.Number, _ uint64, v []byte) {
+			switch num {
+			case 1:
+				t.Key = bytes.Clone(v)
+			case 2:
+				t.Addresses = append(t.Addresses, string(v))
+				long = long || len(v) > maxTrackerAddress
+			}
+		})
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("tracker: %w", err)
+		case len(t.Key) != ed25519.PublicKeySize:
+			return nil, errors.New("tracker: a key is of the wrong size")
+		case long || len(t.Addresses) > maxTrackerAddrs:
+			return nil, errors.New("tracker: too many or too long addresses")
+		}
+		ts = append(ts, t)
+	}
+	return ts, nil
 }
 
 // check completes a descriptor that was read.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,10 @@ func TestDescriptor(t *testing.T) {
 	}
 	if got.Ended() {
 		t.Error("Ended before it expires")
+	}
+	d.Trackers = []Tracker{{testKey(3).Public().(ed25519.PublicKey), []string{"/dns4/a.example.org/tcp/8555"}}, {testKey(4).Public().(ed25519.PublicKey), nil}}
+	if got, err = ParseDescriptor(d.Sign(testKey(1))); err != nil || !reflect.DeepEqual(got, d) {
+		t.Errorf("ParseDescriptor = %+v, %v, want %+v", got, err, d)
 	}
 	d.Expires = d.Issued
 	if !d.Ended() {
@@ -80,6 +85,11 @@ func TestParseDescriptorRefuses(t *testing.T) {
 		{"no stripes", signed(func(d *Descriptor) { d.Stripes = 0 }), "0 stripes"},
 		{"too many stripes", signed(func(d *Descriptor) { d.Stripes = 65 }), "65 stripes"},
 		{"a bad name", signed(func(d *Descriptor) { d.Name = "../x" }), "stream name"},
+		{"too many trackers", signed(func(d *Descriptor) { d.Trackers = slices.Repeat([]Tracker{{Key: d.Key}}, 9) }), "9 trackers"},
+		{"a tracker without a key", signed(func(d *Descriptor) { d.Trackers = []Tracker{{}} }), "tracker: a key"},
+		{"a tracker's long address", signed(func(d *Descriptor) {
+			d.Trackers = []Tracker{{d.Key, []string{strings.Repeat("/", 300)}}}
+		}), "too long addresses"},
 		{"no tracks", signed(func(d *Descriptor) { d.Tracks = nil }), "no media section"},
 	} {
 		if _, err := ParseDescriptor(c.b); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -41,6 +41,7 @@ type Candidates struct {
 	Members []Member
 	Keep    bool // configured: never forgotten, however often they fail
 	Local   bool // on the same site, so that traffic between them costs nothing
+	Tracker bool // the owner has named them as those who know the members; this gateway itself may be among them
 }
 
 // LinkUp tells that a control stream to the peer is open. A Message from it implies this.

@@ -117,7 +117,7 @@ func (s *Swarm) leave(how Closed, notice time.Duration) {
 	s.leaving = s.now.Add(notice)
 	if !how.Ended {
 		for _, p := range s.linked {
-			if p.id == s.cfg.Owner && !s.owner() {
+			if (p.id == s.cfg.Owner || p.tracker) && !s.owner() {
 				s.send(p, Report{Self: s.self(p), Leaves: true})
 			}
 			m := Leave{After: int(notice / time.Millisecond)}

@@ -8,10 +8,12 @@ import (
 // candidates takes in gateways that may be members.
 func (s *Swarm) candidates(ev Candidates) {
 	for i := range ev.Members {
+		s.tracker = s.tracker || ev.Tracker && ev.Members[i].ID == s.cfg.Self
 		p := s.learn(&ev.Members[i], false)
 		if p == nil {
 			continue
 		}
+		p.tracker = p.tracker || ev.Tracker
 		p.keep = p.keep || ev.Keep
 		p.local = p.local || ev.Local
 		p.refused = 0 // who names it may know that it has become a member
@@ -114,7 +116,7 @@ func (s *Swarm) links() {
 	}
 	for dials < maxDials {
 		p := s.dialable()
-		if p == nil || up+dials >= neighbours && !p.urgent && !(s.promises(p) && up+dials < maxLinks+maxDials) && !s.sample() {
+		if p == nil || up+dials >= neighbours && !p.urgent && !p.tracker && !(s.promises(p) && up+dials < maxLinks+maxDials) && !s.sample() {
 			break
 		}
 		p.link, p.mine, p.since, p.urgent = dialling, true, s.now, false
@@ -273,7 +275,7 @@ func (s *Swarm) seek() {
 	for _, p := range s.shuffled() {
 		switch {
 		case !s.usable(p):
-		case p.id == s.cfg.Owner: // it has to answer everybody
+		case p.id == s.cfg.Owner, p.tracker: // it has to answer everybody
 			if !s.now.Before(p.askAgain) {
 				p.askAgain = s.now.Add(askOwner + time.Duration(s.rng.Int64N(int64(askOwner))))
 				s.send(p, s.findMessage(p))

@@ -27,6 +27,7 @@ type peer struct {
 	hop       uint64
 	addresses []string
 	keep      bool // configured: never forgotten
+	tracker   bool // the owner has named it: it knows many members
 	standing  int  // percent
 	joined    bool // a member, as it or another one has said; else only somebody to ask
 	local     bool // at the same site
@@ -104,9 +105,9 @@ func (s *Swarm) find(id ID) *peer {
 	return p
 }
 
-// maxPeers is how many gateways may be known; the owner knows all.
+// maxPeers is how many gateways may be known; the owner and trackers know all.
 func (s *Swarm) maxPeers() int {
-	if s.owner() {
+	if s.owner() || s.tracker {
 		return maxRoster
 	}
 	return maxPeers

@@ -51,6 +51,23 @@ func (s *Swarm) report() {
 	s.send(p, Report{Self: s.self(p), Used: s.total(), Lacks: s.lacks()})
 }
 
+// enroll tells trackers of this member, as often as the owner wants to hear of it.
+func (s *Swarm) enroll() {
+	if s.owner() {
+		return
+	}
+	if at := s.enrolledAt.Add(max(s.reportEvery, reportEvery)); s.now.Before(at) {
+		s.at(at)
+		return
+	}
+	for _, p := range s.linked {
+		if p.tracker && p.id != s.cfg.Owner {
+			s.enrolledAt = s.now
+			s.send(p, Report{Self: s.self(p), Used: s.total(), Lacks: s.lacks()})
+		}
+	}
+}
+
 // planless tells whether this member should not yet look for parents: the owner has been asked whether there is upload
 // for one more, and has not answered or has said no.
 func (s *Swarm) planless() bool {
@@ -71,9 +88,13 @@ func (s *Swarm) planless() bool {
 	return s.now.Before(at)
 }
 
-// reported takes in, at the owner, what a member tells of itself, and answers with its plan.
+// reported takes in what a member tells of itself. A tracker remembers it; the owner answers with its plan.
 func (s *Swarm) reported(p *peer, m *Report) {
 	if !s.owner() {
+		if s.tracker {
+			s.learn(&m.Self, true)
+			p.leaving = m.Leaves
+		}
 		return
 	}
 	s.learn(&m.Self, true)

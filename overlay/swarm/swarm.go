@@ -166,6 +166,7 @@ type Swarm struct {
 	sought     time.Time // members were asked for
 	fetched    time.Time // a descriptor was
 	size       int       // members of the swarm, as far as is known
+	tracker    bool      // the owner has named this member as one who knows the others
 	givers     int       // of them, contributors
 	players    int
 	relay      bool
@@ -179,6 +180,7 @@ type Swarm struct {
 	reportedAt  time.Time
 	reportEvery time.Duration // as the owner's plan says; 0: there is no plan yet
 	firstReport time.Time
+	enrolledAt  time.Time
 	mustWait    bool          // by the owner's plan
 	roster      map[ID]*entry // of the owner
 	surveyed    time.Time
@@ -336,6 +338,7 @@ func (s *Swarm) tick() {
 	s.trim()
 	s.limits()
 	s.report()
+	s.enroll()
 	s.settleHome()
 	s.survey(false)
 	if !s.due.After(s.now) { // a step has changed what an earlier one looked at
