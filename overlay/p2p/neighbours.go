@@ -2,6 +2,8 @@ package p2p
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -11,8 +13,10 @@ import (
 )
 
 const (
-	// neighbourService is what gateways announce in the local network (RFC 6763 §7).
+	// neighbourService is what gateways announce in the local network (RFC 6763 §7): privateService those of a private network,
+	// so that each hears of its own alone.
 	neighbourService = "_peergate._udp"
+	privateService   = "_pg-%x._udp" // eight digits of a hash of the key: a name has at most 15 characters
 	// lookAgain is the time after which a look around that failed is tried again: there may be no network yet.
 	lookAgain = 30 * time.Second
 )
@@ -21,7 +25,7 @@ const (
 // It begins anew when this machine has other addresses.
 func (h *Host) lookAround(ctx context.Context) {
 	for ctx.Err() == nil {
-		s := mdns.NewMdnsService(h.inner, neighbourService, notifee{h})
+		s := mdns.NewMdnsService(h.inner, serviceOf(h.o.NetworkKey), notifee{h})
 		again := make(<-chan time.Time)
 		if err := s.Start(); err != nil {
 			h.log.Debug("local network not searched", "err", err, "redial", lookAgain)
@@ -34,6 +38,15 @@ func (h *Host) lookAround(ctx context.Context) {
 		}
 		_ = s.Close() // it has nothing to save
 	}
+}
+
+// serviceOf returns what gateways with a key, or without one, announce.
+func serviceOf(key []byte) string {
+	if key == nil {
+		return neighbourService
+	}
+	sum := sha256.Sum256(append([]byte("peergate neighbours\x00"), key...))
+	return fmt.Sprintf(privateService, sum[:4])
 }
 
 // notifee takes what is heard.

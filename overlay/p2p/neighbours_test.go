@@ -3,6 +3,7 @@ package p2p
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -32,5 +33,17 @@ func TestNearby(t *testing.T) {
 	}
 	if n := len(nearby(all)); n != maxNearby {
 		t.Errorf("%d addresses are kept, want %d", n, maxNearby)
+	}
+}
+
+// Gateways of a private network announce themselves under a name of its own, which does not tell the key.
+func TestPrivateService(t *testing.T) {
+	a, b := serviceOf([]byte("one key")), serviceOf([]byte("another"))
+	if a == b || a != serviceOf([]byte("one key")) || a == serviceOf(nil) {
+		t.Errorf("services %s, %s and, without a key, %s", a, b, serviceOf(nil))
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(a, "_"), ".")
+	if len(name) > 15 { // RFC 6335 §5.1
+		t.Errorf("the name %s has more than 15 characters", name)
 	}
 }
