@@ -5,6 +5,9 @@ package netlab
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -37,6 +40,7 @@ type Box struct {
 	wan6     netip.Addr
 	forwards []string // rules
 	hairpin  bool
+	maps     bool // it opens ports for hosts that ask
 }
 
 // Box makes a site that is a LAN behind a router.
@@ -132,18 +136,27 @@ table inet lab {
 	}
 	chain forward {
 		type filter hook forward priority 0; policy drop;
+		jump maps
 		ct state established,related accept
 		iifname "lan0" accept
 		ct status dnat accept
 	}
 	chain prerouting {
 		type nat hook prerouting priority -100;
+		jump maps_in
 		%s
 	}
 	chain postrouting {
 		type nat hook postrouting priority 100;
+		jump maps_out
 		oifname "wan0" ip saddr %s %s
 		%s
+	}
+	chain maps {
+	}
+	chain maps_in {
+	}
+	chain maps_out {
 	}
 }
 `, strings.Join(b.forwards, "\n\t\t"), lan, masquerade, hairpin), "nft", "-f", "-"))
@@ -153,6 +166,9 @@ table inet lab {
 // address and this port can be reached from inside, too.
 func (b *Box) Forward(h *Host, port int, hairpin bool) {
 	b.lab.t.Helper()
+	if b.maps {
+		b.lab.t.Fatalf("netlab: %s: Forward comes before MapPorts", b.Name) // it would forget what is mapped
+	}
 	from := `iifname "wan0" `
 	if hairpin {
 		from, b.hairpin = "", true
@@ -161,6 +177,53 @@ func (b *Box) Forward(h *Host, port int, hairpin bool) {
 		b.forwards = append(b.forwards, fmt.Sprintf("%sip daddr %v %s dport %d dnat ip to %v", from, b.Addr, proto, port, h.Addr))
 	}
 	b.filter()
+}
+
+// MapPorts has the box open ports for hosts of its LAN that ask for them by UPnP (IGD) or NAT-PMP, as a router at home does. The
+// program is miniupnpd, which many of these run. It returns a function that tells which ports are open, as lines of rules.
+func (b *Box) MapPorts() (opened func() string) {
+	b.lab.t.Helper()
+	b.maps = true
+	folder, err := os.MkdirTemp("", "netlab")
+	if err != nil {
+		b.lab.t.Fatalf("netlab: %s: %v", b.Name, err)
+	}
+	file := filepath.Join(folder, "miniupnpd.conf")
+	text := fmt.Sprintf(`ext_ifname=wan0
+listening_ip=lan0
+enable_natpmp=yes
+enable_upnp=yes
+ipv6_disable=yes
+uuid=8e3c0b3e-6a55-4a43-9c0b-%012x
+upnp_table_name=lab
+upnp_nat_table_name=lab
+upnp_forward_chain=maps
+upnp_nat_chain=maps_in
+upnp_nat_postrouting_chain=maps_out
+allow 1024-65535 0.0.0.0/0 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+`, b.lan)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		b.lab.t.Fatalf("netlab: %s: %v", b.Name, err)
+	}
+	all := append(b.space.prefix(), "miniupnpd", "-d", "-f", file, "-P", file+".pid")
+	cmd := exec.Command(all[0], all[1:]...)
+	if err := cmd.Start(); err != nil {
+		b.lab.t.Fatalf("netlab: %s: %v", b.Name, err)
+	}
+	b.lab.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(folder)
+	})
+	return func() string {
+		all := append(b.space.prefix(), "nft", "list", "chain", "inet", "lab", "maps_in")
+		out, err := exec.Command(all[0], all[1:]...).CombinedOutput()
+		if err != nil {
+			b.lab.t.Fatalf("netlab: %s: nft: %v: %s", b.Name, err, out)
+		}
+		return string(out)
+	}
 }
 
 // Host makes a machine in the box's LAN.

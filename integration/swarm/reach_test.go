@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -285,4 +286,33 @@ func TestUploadMeasured(t *testing.T) {
 	atMost(t, "the measured upload in Mbit/s", rate, up)
 	atMost(t, "what was not found of it", up-rate, up/3)
 	target(t, "what was not found of it", up-rate, up/10)
+}
+
+// TestRouterOpensPort has an owner behind a router that opens ports by UPnP and NAT-PMP, and a viewer behind a NAT through which no
+// hole can be punched: with the link that the owner prints it connects directly, although nobody relays.
+func TestRouterOpensPort(t *testing.T) {
+	t.Parallel()
+	s := small(t)
+	home := s.net.Box("home", s.plan.member, netlab.Symmetric)
+	opened := home.MapPorts()
+	s.add(0, home)
+	s.add(1, s.net.Box("away", s.plan.member, netlab.Symmetric))
+	a, b := s.sites[0], s.sites[1]
+	a.Overlay = append(a.Overlay, "channels: [{name: '**', access: open}]")
+	s.film()
+	outside := fmt.Sprintf("via=/ip4/%v/tcp/", home.Addr)
+	var link string
+	lab.Eventually(t, lab.Patience, "the link has an address of the router", func() bool {
+		s.on(a, func(a *site) {
+			link = strings.TrimSpace(string(lab.Run(t, lab.Patience, lab.Binary(t), "share", "cam", a.File())))
+		})
+		return strings.Contains(link, outside)
+	})
+	t.Logf("the link is %s; the router: %s", link, opened())
+	b.Overlay = append(b.Overlay, fmt.Sprintf("links: [{link: '%s', petname: %s}]", link, owner))
+	s.watches(b)
+	s.wait(settle)
+	f := s.measure(*window, s.members(), nil)
+	f.watched(t)
+	s.sound()
 }
