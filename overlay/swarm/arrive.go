@@ -65,6 +65,9 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 		}
 		st.every += (d - st.every) / 8
 	}
+	if st.dead {
+		s.rerouted(int(i))
+	}
 	st.last, st.dead = s.now, false
 	st.top = max(st.top, seq+1)
 	st.behind = time.Time{}

@@ -192,6 +192,9 @@ func (s *Swarm) orphan(i int) {
 	}
 	st.parent.up &^= 1 << i
 	p := st.parent
+	if st.ends.IsZero() && !st.dead {
+		s.bereaved(p, i)
+	}
 	st.parent, st.ends, st.behind, st.dead = nil, time.Time{}, time.Time{}, false
 	s.rerouted(i)
 	s.settle(p)

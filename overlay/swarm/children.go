@@ -21,7 +21,7 @@ type child struct {
 	waits    time.Duration // how much longer the last one took
 	passedAt time.Time     // when that was acknowledged
 	moveBy   time.Time
-	raised   time.Time // it was told of our parent
+	raiseAt  time.Time // before which it is not told of our parent again
 	held     *Attach   // asked for before there was a parent here
 	heldBy   time.Time
 }
@@ -142,7 +142,7 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	if m.Resume {
 		reserve = 0
 	}
-	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries, !m.Resume) || s.rootless(i) && !s.deposed(p) {
+	if s.total()+reserve < s.slots() && s.offers(p, i, m.Tries, !m.Resume) || s.heir(p, i) {
 		return 0
 	}
 	return RefusedFull
@@ -406,6 +406,7 @@ func (s *Swarm) wrote(ev Wrote) {
 
 // children looks after all children: what they wait for, and whether they keep up.
 func (s *Swarm) children() {
+	s.orphaned()
 	for _, p := range s.linked {
 		if p.held == nil {
 			continue

@@ -95,6 +95,15 @@ func (s *Swarm) better(i int) *peer {
 func (s *Swarm) silent(i int) bool {
 	st := &s.stripes[i]
 	p := st.parent
+	switch at := p.probed.Add(p.distance() + 4*p.rtt.dev + minWait); {
+	case p.probed.IsZero():
+	case p.heard.After(p.probed):
+		p.probed = time.Time{}
+	case s.now.Before(at):
+		s.at(at)
+	default:
+		p.silent, p.probed = true, time.Time{}
+	}
 	if p.silent {
 		if at := p.heard.Add(s.patience(p, p.interval*3/2)); s.now.Before(at) {
 			s.at(at)

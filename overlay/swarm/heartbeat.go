@@ -61,7 +61,7 @@ func (s *Swarm) near(p *peer) bool {
 // heartbeats sends those that are due.
 func (s *Swarm) heartbeats() {
 	for _, p := range s.linked {
-		if p.down&s.unknown(p) != 0 || s.news(p) {
+		if p.down != 0 && p.down&s.unknown(p) != 0 || s.news(p) {
 			p.hello.next = time.Time{}
 		}
 		if s.now.Before(p.hello.next) {
@@ -220,6 +220,9 @@ func (s *Swarm) unknown(p *peer) (mask uint64) {
 		}
 		return 0
 	}
+	if p.hello.version == s.paths {
+		return 0
+	}
 	for i := range s.stripes {
 		if s.stripes[i].way > p.hello.version || p.hello.version == 0 {
 			mask |= 1 << i
@@ -278,7 +281,7 @@ const clockGood = 50 * time.Millisecond
 // rooted tells whether a stripe comes from the owner without a break.
 func (s *Swarm) rooted(i int) bool {
 	p := s.stripes[i].parent
-	return p != nil && (p.routes[i].rooted || p.id == s.cfg.Owner)
+	return p != nil && !s.stripes[i].dead && (p.routes[i].rooted || p.id == s.cfg.Owner)
 }
 
 // depth returns the hops of a stripe from the owner.

@@ -17,6 +17,7 @@ func (s *Swarm) describe(epoch uint64, k int) {
 	s.begun, s.next, s.resume, s.caught = false, 0, 0, false
 	s.lag, s.hist = estimate{}, histogram{}
 	s.supply, s.complaints, s.granted = make([]int, s.k), make([][]complaint, s.k), make([]time.Time, s.k)
+	s.rootlessAt = make([]time.Time, s.k)
 	if s.owner() {
 		s.count()
 	}

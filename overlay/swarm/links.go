@@ -324,7 +324,12 @@ func (s *Swarm) findAsked(p *peer, m *Find) {
 	if !p.sought.IsZero() {
 		want = min(want, namesAgain)
 	}
-	s.send(p, Members{Self: s.self(p), Members: s.named(p, want, m.Stripes), Size: s.size, Givers: s.givers})
+	names := s.named(p, want, m.Stripes)
+	if s.owner() && m.Stripes != 0 && m.Self.Depth >= 0 { // it has lost a stripe that the owner's children have
+		names = append(s.holders(p, m.Stripes), names...)
+		names = names[:min(len(names), MaxMembers)]
+	}
+	s.send(p, Members{Self: s.self(p), Members: names, Size: s.size, Givers: s.givers})
 	p.seeks, p.sought = m.Stripes, s.now
 }
 
@@ -356,7 +361,11 @@ func (s *Swarm) hints(ms []Member) {
 // instead names members to a peer that is refused stripes: the own children of them, which have them and are near the
 // top, and others.
 func (s *Swarm) instead(to *peer, stripes uint64) []Member {
-	var ms []Member
+	return append(s.holders(to, stripes), s.named(to, 4, stripes)...)
+}
+
+// holders names own children that forward stripes.
+func (s *Swarm) holders(to *peer, stripes uint64) (ms []Member) {
 	for _, p := range s.kids {
 		if p != to && p.down&stripes != 0 && p.contributes(p.down&stripes) && len(p.addresses) > 0 && len(ms) < 4 {
 			m := p.member()
@@ -364,7 +373,7 @@ func (s *Swarm) instead(to *peer, stripes uint64) []Member {
 			ms = append(ms, m)
 		}
 	}
-	return append(ms, s.named(to, 4, stripes)...)
+	return ms
 }
 
 // named is others within what may be spent on names: many who ask must not fill the line.

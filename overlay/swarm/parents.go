@@ -4,12 +4,13 @@ import "time"
 
 // parent is a peer's role towards us as the one who pushes.
 type parent struct {
-	up      uint64 // mask of the stripes it pushes
-	asked   uint64 // mask of the stripes in an Attach without an answer
-	open    bool   // the push stream
-	unacked uint64 // mask of the stripes with news since the last Ack
-	lastSeq uint64 // that came
-	silent  bool   // it did not answer a Want, and has said nothing since
+	up      uint64    // mask of the stripes it pushes
+	asked   uint64    // mask of the stripes in an Attach without an answer
+	open    bool      // the push stream
+	unacked uint64    // mask of the stripes with news since the last Ack
+	lastSeq uint64    // that came
+	silent  bool      // it did not answer a Want, and has said nothing since
+	probed  time.Time // a Want was sent to see whether it answers
 	lastAt  time.Time
 }
 
@@ -121,8 +122,13 @@ func (s *Swarm) attend(i int) *peer {
 		if !st.dead {
 			st.dead = true
 			s.linksAt = s.now // others may have to be dialled
+			s.rerouted(i)
+			s.bereaved(st.parent, i)
 		}
 	default:
+		if st.dead {
+			s.rerouted(i)
+		}
 		st.dead, st.wanted = false, time.Time{}
 		return s.better(i)
 	}
@@ -142,6 +148,16 @@ func (s *Swarm) attend(i int) *peer {
 	}
 	st.again = s.now
 	return st.parent // nobody else has it: perhaps it does not know that it is the parent
+}
+
+// bereaved asks the owner at once for others when a parent that has a stripe from it is lost: all who could take over have had it
+// by the same way, and the owner is to give it to another.
+func (s *Swarm) bereaved(parent *peer, i int) {
+	owner := s.peers[s.cfg.Owner]
+	if owner == nil || parent == owner || len(parent.routes[i].hops) != 1 || s.now.Sub(owner.bereft) < minWait {
+		return
+	}
+	owner.bereft, owner.askAgain, s.sought = s.now, time.Time{}, time.Time{}
 }
 
 // lastAfter is for how long others are looked for: to ask the owner earlier makes a thin line of it thinner.

@@ -51,6 +51,7 @@ type peer struct {
 	home      uint64    // it forwards
 	urgent    bool      // to be dialled first: somebody who moves us there said so
 	askAgain  time.Time // for members
+	bereft    time.Time // the owner was asked because one of its children was lost
 	deposedAt time.Time // the owner took a stripe from it
 	depth     int       // -1: has no parent
 	routes    []route

@@ -6,9 +6,10 @@ import "time"
 // than we, or forwards a stripe that our parent also gives to one with less. So those who give most come near the owner,
 // wherever they began, and ways get shorter.
 func (s *Swarm) introduce(p *peer) {
-	if s.owner() || p.slots == 0 || s.now.Sub(p.raised) < introduceEvery {
+	if s.owner() || p.slots == 0 || s.now.Before(p.raiseAt) {
 		return
 	}
+	p.raiseAt = s.now.Add(introduceEvery)
 	for i := range s.stripes {
 		bit := uint64(1) << i
 		g := s.stripes[i].parent // the owner is known to all
@@ -16,7 +17,6 @@ func (s *Swarm) introduce(p *peer) {
 			continue
 		}
 		if p.slots >= outweighs*s.slots() || g.leaves&bit != 0 && outweighs*p.slots > s.slots() {
-			p.raised = s.now
 			m := g.member()
 			m.Leaves |= bit
 			s.send(p, Members{Self: s.self(p), Members: []Member{m}, Size: s.size, Givers: s.givers})

@@ -11,6 +11,7 @@ func (s *Swarm) repair() {
 		return
 	}
 	wants := make(map[*peer][]uint64)
+	probes := make(map[*peer][]uint64)
 	var to []*peer
 	var next *chunkState // the next chunk held after the one looked at
 	last := s.win.end()
@@ -41,6 +42,15 @@ func (s *Swarm) repair() {
 			s.failed(c)
 		}
 		p := s.source(q, c, s.now.Sub(c.missed) >= guessAfter)
+		if p != nil && c.tries == 0 && s.quiet(p) {
+			if other := s.holder(q, c, p); other != nil && len(wants[other]) < maxWant && s.mayAsk(q) {
+				probes[p] = append(probes[p], q) // whether it is dead shows by its not answering
+				if p.probed.IsZero() {
+					p.probed = s.now
+				}
+				p = other
+			}
+		}
 		if p == nil || len(wants[p]) >= maxWant || p.up == 0 && !s.mayAsk(q) {
 			s.at(s.now.Add(minWait))
 			continue
@@ -55,6 +65,11 @@ func (s *Swarm) repair() {
 			to = append(to, p)
 		}
 		wants[p] = append(wants[p], q)
+	}
+	for _, p := range s.linked {
+		if len(probes[p]) > 0 {
+			s.send(p, Want{Epoch: s.epoch, Seqs: probes[p][:1]})
+		}
 	}
 	for _, p := range to {
 		s.send(p, Want{Epoch: s.epoch, Seqs: reversed(wants[p])})
@@ -158,6 +173,25 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	}
 	if best == nil && c.tries > 0 {
 		c.not = [3]*peer{}
+	}
+	return best
+}
+
+// quiet tells whether a parent has said nothing for longer than it usually does.
+func (s *Swarm) quiet(p *peer) bool {
+	return p.up != 0 && p.id != s.cfg.Owner && p.interval > 0 && s.now.Sub(p.heard) > p.interval*3/2
+}
+
+// holder returns the nearest peer, other than the parent, that is known to hold a chunk.
+func (s *Swarm) holder(q uint64, c *chunkState, but *peer) *peer {
+	var best *peer
+	for _, p := range s.linked {
+		if p == but || !s.usable(p) || p.depth == 0 || p.leaving || p.outstanding >= maxAsked || p.epoch != s.epoch || !p.have.holds(q) {
+			continue
+		}
+		if best == nil || p.distance()+p.answer.mean < best.distance()+best.answer.mean {
+			best = p
+		}
 	}
 	return best
 }

@@ -138,7 +138,7 @@ func (s *Swarm) open(p *peer) (room, leaves uint64) {
 		if !s.owner() && !s.rooted(i) {
 			continue
 		}
-		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || s.rootless(i) || p != nil && s.outranked(p, i) != nil {
+		if free && s.offers(p, i, 0, p != nil && p.depth < 0) || p == nil && s.rootless(i) || p != nil && (s.heir(p, i) || s.outranked(p, i) != nil) {
 			room |= bit
 		}
 		if s.homes()&bit != 0 && s.lesser(p, i) != nil && (!s.owner() || p != nil && s.root(p, i)) {
@@ -193,6 +193,53 @@ const rootWidth = 4
 // rootless tells whether this is the owner, which can send the channel, and gives a stripe to nobody: whoever asks first
 // gets it, since without it all lack it.
 func (s *Swarm) rootless(i int) bool { return s.owner() && s.filled(i) == 0 && s.slots() >= s.k }
+
+// heir tells whether a peer may have a stripe that the owner gives to nobody: in the first moment one that forwards it.
+func (s *Swarm) heir(p *peer, i int) bool {
+	if !s.rootless(i) || s.deposed(p) {
+		return false
+	}
+	if s.size < fewMembers || s.root(p, i) {
+		return true
+	}
+	return s.now.Sub(s.rootlessAt[i]) > rootWait
+}
+
+// rootWait is for how long a stripe that the owner gives to nobody waits for a member that forwards it.
+const rootWait = 500 * time.Millisecond
+
+// orphaned notes, at the owner, since when stripes are given to nobody, and tells some who forward them.
+func (s *Swarm) orphaned() {
+	if !s.owner() || s.size < fewMembers {
+		return
+	}
+	for i := range s.stripes {
+		if !s.rootless(i) {
+			s.rootlessAt[i] = time.Time{}
+			continue
+		}
+		if s.at(s.now.Add(rootWait)); s.rootlessAt[i].IsZero() {
+			s.rootlessAt[i] = s.now
+			for _, p := range s.heirs(i) {
+				s.greet(p, false)
+			}
+		}
+	}
+}
+
+// heirs are the linked members with most slots who forward a stripe.
+func (s *Swarm) heirs(i int) (best []*peer) {
+	for _, p := range s.linked {
+		if p.down == 0 && s.usable(p) && s.root(p, i) {
+			best = append(best, p)
+		}
+	}
+	slices.SortStableFunc(best, func(a, b *peer) int { return b.slots - a.slots })
+	return best[:min(len(best), mostHeirs)]
+}
+
+// mostHeirs are told of a stripe that the owner gives to nobody.
+const mostHeirs = 8
 
 // unserved returns how many of its stripes a member gives to nobody. It keeps a slot for each: without that, one who has a
 // stripe from the owner for all can fill its slots with others, and all lack it.

@@ -186,6 +186,7 @@ type Swarm struct {
 	surveyed    time.Time
 	complaints  [][]complaint // by stripe
 	granted     []time.Time   // when a child got a stripe last
+	rootlessAt  []time.Time   // since when the owner gives a stripe to nobody
 	supply      []int         // slots by stripe, in units of 1/supplyUnit
 	offered     int           // slots of all, the owner's included
 	rated       int           // bits a second, for slots
