@@ -201,8 +201,8 @@ func (s *Swarm) first(p *peer, m *Attach) uint64 {
 		return m.Have.Base
 	}
 	key, ok := s.win.lastKey()
-	if !ok {
-		return s.win.end()
+	if !ok || !m.Resume && s.owner() && s.size >= fewMembers && s.sources() == 1 {
+		return s.win.end() // an owner of many has no upload for what was before
 	}
 	if before, ok := s.win.keyBefore(key); ok && !m.Resume && s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down)) {
 		group, age := s.win.at(key).wall.Sub(s.win.at(before).wall), s.now.Sub(s.win.at(key).arrived)

@@ -303,8 +303,8 @@ const outweighs = 2
 // displace makes room for a contributor by moving one that gives less to it; it reports whether that was possible.
 func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	bit := uint64(1) << i
-	if s.owner() && s.size >= fewMembers && s.now.Sub(s.moved) < rootsApart {
-		return false
+	if s.owner() && s.size >= fewMembers && (s.now.Sub(s.moved) < rootsApart || s.pressure() > pressed) {
+		return false // whoever takes a place is sent what it lacks, which makes a full line fuller
 	}
 	if spare <= 0 || !p.contributes(bit) || s.owner() && !s.root(p, i) || s.homes()&bit == 0 || s.moves() >= max(1, s.slots()) {
 		return false
