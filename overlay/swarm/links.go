@@ -398,9 +398,8 @@ const (
 	askOwner   = 3 * time.Second
 )
 
-// others names members to a peer: some with room that have all of the stripes between them first, then those that forward
-// them, the rest at random. Who is no member
-// itself is not named: its addresses are not for all members to know.
+// others names members to a peer: first some with room that have all of the stripes between them, then those that forward
+// them, the rest at random. Who is no member itself is not named: its addresses are not for all members to know.
 func (s *Swarm) others(to *peer, n int, stripes uint64) []Member {
 	n = max(0, min(n, MaxMembers))
 	var first, good, rest []Member
