@@ -1,10 +1,6 @@
 package swarm
 
-import (
-	"math/bits"
-	"slices"
-	"time"
-)
+import "time"
 
 // child is a peer's role towards us as the one who is pushed to.
 type child struct {
@@ -192,108 +188,6 @@ func (s *Swarm) dismiss(p *peer, mask uint64) {
 			s.due = s.now
 		}
 	}
-}
-
-// first returns where a child begins: where it was, else with the last key chunk. Where the upload does not carry much
-// more than the channel it would lag for long; it begins with the next key chunk if that is nearer.
-func (s *Swarm) first(p *peer, m *Attach) uint64 {
-	if m.Resume && m.Have.Base >= s.win.low && m.Have.Base <= s.win.end() {
-		return m.Have.Base
-	}
-	key, ok := s.win.lastKey()
-	if !ok || !m.Resume && s.owner() && s.size >= fewMembers && s.sources() == 1 {
-		return s.win.end() // an owner of many has no upload for what was before
-	}
-	if before, ok := s.win.keyBefore(key); ok && !m.Resume && s.pace(p) < thinPace*s.stripeRate()*float64(bits.OnesCount64(p.down)) {
-		group, age := s.win.at(key).wall.Sub(s.win.at(before).wall), s.now.Sub(s.win.at(key).arrived)
-		if age > group/2 && age < group {
-			return s.win.end()
-		}
-	}
-	return key
-}
-
-// thinPace is how many times its rate a newcomer must be sent for it to catch up soon.
-const thinPace = 1.5
-
-// catchUp queues what a new child lacks of its stripes.
-func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
-	keep := p.backlog[:0]
-	for _, q := range p.backlog { // of its other stripes
-		if mask&(1<<(q%uint64(s.k))) == 0 {
-			keep = append(keep, q)
-		}
-	}
-	p.backlog = keep
-	p.flight = slices.DeleteFunc(p.flight, func(f flying) bool { return mask&(1<<(f.seq%uint64(s.k))) != 0 })
-	for q := from; q < s.win.end(); q++ {
-		if mask&(1<<(q%uint64(s.k))) != 0 && s.win.holds(q) && !m.Have.holds(q) {
-			p.backlog = append(p.backlog, q)
-		}
-	}
-	s.drain(p)
-}
-
-// pace returns the bytes a second at which a child is caught up: four stripes' rate, or twice that of its own when
-// these are more, but no more than the upload that is left.
-func (s *Swarm) pace(p *peer) float64 {
-	stripe := s.stripeRate()
-	own := bits.OnesCount64(p.down)
-	want := stripe * float64(max(4, 2*own))
-	least := 1.1 * stripe * float64(own)
-	switch {
-	case s.pressure() > pressed:
-		return least // what is pushed to all goes before what was
-	case p.local || s.upload >= Unlimited:
-		return 4 * want
-	}
-	behind, theirs := s.behind()
-	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
-	return max(least, min(want, left/float64(max(1, behind))))
-}
-
-// behind returns how many children are being caught up, and how many slots they have.
-func (s *Swarm) behind() (children, slots int) {
-	for _, q := range s.kids {
-		if len(q.backlog) > 0 {
-			children++
-			slots += bits.OnesCount64(q.down)
-		}
-	}
-	return children, slots
-}
-
-// burst returns the bytes that the catching up of a child may begin with: of all such children at once no more than the
-// line takes in a moment.
-func (s *Swarm) burst(p *peer) int {
-	if p.local || s.upload >= Unlimited {
-		return burst
-	}
-	children, _ := s.behind()
-	return min(burst, int(burstTime.Seconds()*float64(s.upload)/8)/max(1, children))
-}
-
-// stripeRate returns the bytes a second of a stripe.
-func (s *Swarm) stripeRate() float64 { return float64(max(s.slotRate(), 64_000)) / 8 / float64(s.k) }
-
-// drain pushes of a child's backlog what its pace allows.
-func (s *Swarm) drain(p *peer) {
-	perSecond := s.pace(p)
-	for len(p.backlog) > 0 {
-		q := p.backlog[0]
-		c := s.win.at(q)
-		if c == nil || !c.held || p.down&(1<<(q%uint64(s.k))) == 0 || p.have.holds(q) {
-			p.backlog = p.backlog[1:]
-			continue
-		}
-		if !p.paced.take(c.size, perSecond, max(s.burst(p), c.size), s.now) {
-			s.at(s.now.Add(time.Duration((float64(c.size)-p.paced.left)/perSecond*float64(time.Second)) + time.Millisecond))
-			return
-		}
-		p.backlog = p.backlog[1:]
-		s.push(p, q, c)
-	}
-	p.backlog = nil
 }
 
 // forward pushes a chunk that has come to the children of its stripe.
