@@ -75,7 +75,7 @@ type Tracker struct {
 
 // What a descriptor may hold of trackers.
 const (
-	MaxTrackers       = 8
+	maxTrackers       = 8
 	maxTrackerAddrs   = 16
 	maxTrackerAddress = 256 // bytes
 )
@@ -191,8 +191,8 @@ func (t *Tracker) append(b []byte) []byte {
 }
 
 func parseTrackers(raw [][]byte) ([]Tracker, error) {
-	if len(raw) > MaxTrackers {
-		return nil, fmt.Errorf("has %d trackers, at most %d are allowed", len(raw), MaxTrackers)
+	if len(raw) > maxTrackers {
+		return nil, fmt.Errorf("has %d trackers, at most %d are allowed", len(raw), maxTrackers)
 	}
 	var ts []Tracker
 	for _, b := range raw {

@@ -11,7 +11,7 @@ func (s *Swarm) repair() {
 		return
 	}
 	wants := make(map[*peer][]uint64)
-	probes := make(map[*peer][]uint64)
+	probes := make(map[*peer]uint64) // a chunk for each
 	var to []*peer
 	var next *chunkState // the next chunk held after the one looked at
 	last := s.win.end()
@@ -43,8 +43,10 @@ func (s *Swarm) repair() {
 		}
 		p := s.source(q, c, s.now.Sub(c.missed) >= guessAfter)
 		if p != nil && c.tries == 0 && s.quiet(p) {
-			if other := s.holder(q, c, p); other != nil && len(wants[other]) < maxWant && s.mayAsk(q) {
-				probes[p] = append(probes[p], q) // whether it is dead shows by its not answering
+			if other := s.holder(q, p); other != nil && len(wants[other]) < maxWant && s.mayAsk(q) {
+				if _, ok := probes[p]; !ok {
+					probes[p] = q // whether it is dead shows by its not answering
+				}
 				if p.probed.IsZero() {
 					p.probed = s.now
 				}
@@ -67,8 +69,8 @@ func (s *Swarm) repair() {
 		wants[p] = append(wants[p], q)
 	}
 	for _, p := range s.linked {
-		if len(probes[p]) > 0 {
-			s.send(p, Want{Epoch: s.epoch, Seqs: probes[p][:1]})
+		if q, ok := probes[p]; ok {
+			s.send(p, Want{Epoch: s.epoch, Seqs: []uint64{q}})
 		}
 	}
 	for _, p := range to {
@@ -150,8 +152,7 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	var best *peer
 	var cost time.Duration
 	for _, p := range s.linked {
-		if !s.usable(p) || p.outstanding >= maxAsked || p.leaving || p.epoch != s.epoch && p.epoch != 0 ||
-			p == c.not[0] || p == c.not[1] || p == c.not[2] {
+		if !s.askable(p) || p == c.not[0] || p == c.not[1] || p == c.not[2] {
 			continue
 		}
 		e := p.distance()/2 + p.answer.mean + time.Duration(p.bad)*minWait
@@ -177,16 +178,21 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 	return best
 }
 
+// askable tells whether a peer may be asked for a chunk.
+func (s *Swarm) askable(p *peer) bool {
+	return s.usable(p) && p.outstanding < maxAsked && !p.leaving && (p.epoch == s.epoch || p.epoch == 0)
+}
+
 // quiet tells whether a parent has said nothing for longer than it usually does.
 func (s *Swarm) quiet(p *peer) bool {
 	return p.up != 0 && p.id != s.cfg.Owner && p.interval > 0 && s.now.Sub(p.heard) > p.interval*3/2
 }
 
 // holder returns the nearest peer, other than the parent, that is known to hold a chunk.
-func (s *Swarm) holder(q uint64, c *chunkState, but *peer) *peer {
+func (s *Swarm) holder(q uint64, but *peer) *peer {
 	var best *peer
 	for _, p := range s.linked {
-		if p == but || !s.usable(p) || p.depth == 0 || p.leaving || p.outstanding >= maxAsked || p.epoch != s.epoch || !p.have.holds(q) {
+		if p == but || p.depth == 0 || !s.askable(p) || !p.have.holds(q) {
 			continue
 		}
 		if best == nil || p.distance()+p.answer.mean < best.distance()+best.answer.mean {

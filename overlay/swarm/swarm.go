@@ -166,8 +166,8 @@ type Swarm struct {
 	sought     time.Time // members were asked for
 	fetched    time.Time // a descriptor was
 	size       int       // members of the swarm, as far as is known
-	tracker    bool      // the owner has named this member as one who knows the others
 	givers     int       // of them, contributors
+	tracker    bool      // the owner has named this member as one who knows the others
 	players    int
 	relay      bool
 	idle       time.Time // since when nobody wants the channel; zero: somebody does
