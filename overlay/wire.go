@@ -361,7 +361,8 @@ func decodeNames(b []byte) (names, error) {
 	return n, errors.Join(err, bad)
 }
 
-// walk calls f with each field of a message that is a number or a run of bytes; other kinds are skipped.
+// walk calls f with each field of a message that is a number or a run of bytes; other kinds are skipped. Bytes without a
+// length say what a field left out says: nil.
 func walk(b []byte, f func(num protowire.Number, n uint64, v []byte)) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -377,7 +378,9 @@ func walk(b []byte, f func(num protowire.Number, n uint64, v []byte)) error {
 		case protowire.Fixed64Type:
 			v, n = protowire.ConsumeFixed64(b)
 		case protowire.BytesType:
-			raw, n = protowire.ConsumeBytes(b)
+			if raw, n = protowire.ConsumeBytes(b); len(raw) == 0 {
+				raw = nil
+			}
 		default:
 			n = protowire.ConsumeFieldValue(num, typ, b)
 		}

@@ -79,6 +79,8 @@ func FuzzControl(f *testing.F) {
 	for _, tt := range controls {
 		f.Add(tt.wire)
 	}
+	f.Add(envelope(fieldSeek, protowire.AppendBytes(
+		protowire.AppendTag(fields(nil).text(3, string(someID)).text(4, "hall"), 8, protowire.BytesType), nil)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := decodeControl(b)
 		if err != nil && !errors.Is(err, errMalformed) {
