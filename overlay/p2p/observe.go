@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -288,15 +289,24 @@ func (h *Host) observers(now time.Time) []peer.ID {
 			delete(h.observed.asked, p)
 		}
 	}
+	maps.DeleteFunc(h.observed.asked, func(p peer.ID, at time.Time) bool {
+		return now.Sub(at) > observeEvery && !slices.Contains(connected, p)
+	})
 	var all []peer.ID
 	for _, p := range connected {
 		if len(h.observed.by)+len(all) >= maxObservers && h.observed.by[p].at.IsZero() || now.Sub(h.observed.asked[p]) < observeEvery {
 			continue
 		}
-		if c := h.direct(p); c != nil && !isLocal(c.RemoteMultiaddr()) {
-			h.observed.asked[p] = now
-			all = append(all, p)
+		c := h.direct(p)
+		if c == nil {
+			continue
 		}
+		if isLocal(c.RemoteMultiaddr()) {
+			h.observed.asked[p] = now.Add(observeAgain - observeEvery)
+			continue
+		}
+		h.observed.asked[p] = now
+		all = append(all, p)
 	}
 	return all
 }

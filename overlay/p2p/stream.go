@@ -3,6 +3,7 @@ package p2p
 import (
 	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -17,6 +18,8 @@ type Stream struct {
 	peer    ID
 	remote  ma.Multiaddr
 	dialled bool
+	where   sync.Once // for local
+	local   bool
 }
 
 // newStream returns the stream that libp2p made.
@@ -88,7 +91,10 @@ func (s *Stream) Transport() string {
 }
 
 // Local tells whether the peer is on the same site: on this machine or in a network that one of its interfaces is in.
-func (s *Stream) Local() bool { return !isRelayed(s.remote) && isLocal(s.remote) }
+func (s *Stream) Local() bool {
+	s.where.Do(func() { s.local = !isRelayed(s.remote) && isLocal(s.remote) })
+	return s.local
+}
 
 // Subnet returns the network from which the peer connects, an IPv4 /24 or an IPv6 /48; "" when another gateway passes the
 // connection on.
