@@ -10,8 +10,8 @@ import (
 	"peergate/overlay/swarm"
 )
 
-// maxNeighbours bounds the gateways of the local network that are remembered: each is asked for every channel.
-const maxNeighbours = 32
+// maxNeighbours bounds the gateways of the local network that are remembered.
+const maxNeighbours = 64
 
 // neighbours are gateways that were heard of in the local network. They may be anybody, and are treated as strangers unless
 // they are listed.

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"peergate/overlay/p2p"
@@ -24,5 +25,24 @@ func TestNeighboursAreBounded(t *testing.T) {
 	ns.forget()
 	if n := len(ns.all()); n != 0 {
 		t.Errorf("%d are left in another network", n)
+	}
+}
+
+// TestFewNeighboursAreAskedAtOnce has a local network full of gateways, of which one owns the channel.
+func TestFewNeighboursAreAskedAtOnce(t *testing.T) {
+	g := newGateway(t, "a").start()
+	nowhere := []string{"/ip4/127.0.0.1/tcp/1"}
+	var last p2p.ID
+	for range maxNeighbours {
+		id, err := p2p.NewIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = id.ID
+		g.node.near.note(last, nowhere)
+	}
+	met := g.node.contacts(last, "live")
+	if len(met) < maxNear || len(met) > maxNear+1 || !slices.ContainsFunc(met, func(p *peer) bool { return p.id == last }) {
+		t.Errorf("%d of %d neighbours are dialled, want %d and the owner", len(met), maxNeighbours, maxNear)
 	}
 }

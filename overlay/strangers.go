@@ -29,6 +29,9 @@ const (
 	guestSilence = 12 * time.Minute
 	// guestsEvery is the time between looks at the guests.
 	guestsEvery = 5 * time.Second
+	// maxNear is how many gateways of the local network are asked for a channel at once: were it all, many of one network
+	// that begin together would make connections with the square of their number. A later search asks others.
+	maxNear = 8
 	// maxSeeksOfGuests bounds the questions of a stranger that are being looked into.
 	maxSeeksOfGuests = 4
 )
@@ -181,7 +184,7 @@ func (l *link) use() {
 	l.used.Store(time.Now().UnixNano())
 }
 
-// contacts returns the strangers that links name for a channel and those of the local network, who are dialled from now on
+// contacts returns the strangers that links name for a channel and some of the local network, who are dialled from now on
 // until part.
 func (n *Node) contacts(owner p2p.ID, name media.Name) []*peer {
 	var all []*peer
@@ -198,8 +201,9 @@ func (n *Node) contacts(owner p2p.ID, name media.Name) []*peer {
 	for id, addrs := range tipped {
 		meet(id, addrs, true)
 	}
-	for id, addrs := range n.near.all() {
-		if tipped[id] == nil {
+	near := 0
+	for id, addrs := range n.near.all() { // in random order
+		if near++; tipped[id] == nil && (near <= maxNear || id == owner) {
 			meet(id, addrs, id == owner)
 		}
 	}
