@@ -65,6 +65,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			s.detach(st.heir, bit)
 		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
+		st.urged = time.Time{}
 		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
 		st.from = min(m.From, m.Head)
 		st.seen, st.got, st.judged, st.usual = 0, 0, s.now, average{}
@@ -195,7 +196,7 @@ func (s *Swarm) orphan(i int) {
 	if st.ends.IsZero() && !st.dead {
 		s.bereaved(p, i)
 	}
-	st.parent, st.ends, st.behind, st.dead = nil, time.Time{}, time.Time{}, false
+	st.parent, st.ends, st.behind, st.urged, st.dead = nil, time.Time{}, time.Time{}, time.Time{}, false
 	s.rerouted(i)
 	s.settle(p)
 	s.due = s.now
@@ -235,11 +236,18 @@ func (s *Swarm) broken(ev Broken) {
 
 // detached takes in that a relation has ended or will, from the other side.
 func (s *Swarm) detached(p *peer, m *Detach) {
+	if m.Asks {
+		s.urgedBy(p, m)
+		return
+	}
 	mine := m.Stripes & (p.up | p.asked)
 	if mine&p.up != 0 {
 		s.recommended(p, m.Members, mine&p.up)
 	}
 	s.hints(m.Members)
+	if m.Stripes&p.down != 0 {
+		p.urges = 0
+	}
 	s.dismiss(p, m.Stripes&p.down)
 	s.stopping(p, m.Stripes&p.up, time.Duration(m.After)*time.Millisecond)
 	if mine != 0 { // a child that leaves may well be a parent

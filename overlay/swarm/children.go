@@ -17,6 +17,8 @@ type child struct {
 	waits    time.Duration // how much longer the last one took
 	passedAt time.Time     // when that was acknowledged
 	moveBy   time.Time
+	urges    int       // how often it was asked to look for another parent, since it last found one
+	urgeAt   time.Time // before which it is not asked again
 	raiseAt  time.Time // before which it is not told of our parent again
 	held     *Attach   // asked for before there was a parent here
 	heldBy   time.Time

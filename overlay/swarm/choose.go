@@ -60,6 +60,9 @@ func (s *Swarm) better(i int) *peer {
 	if p := s.fromSite(i); p != nil {
 		return p
 	}
+	if p := s.relief(i); p != nil {
+		return p
+	}
 	if s.now.Before(s.optimizeAt) {
 		s.at(s.optimizeAt)
 		return nil

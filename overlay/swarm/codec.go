@@ -164,7 +164,7 @@ func Append(b []byte, ch Channel, m Message) []byte {
 			e.uint(5, m.Number)
 		})
 	case Detach:
-		e.message(kindDetach, func(e *encoder) { e.uint(1, m.Stripes); e.int(2, m.After); e.members(3, m.Members) })
+		e.message(kindDetach, func(e *encoder) { e.uint(1, m.Stripes); e.int(2, m.After); e.members(3, m.Members); e.bool(4, m.Asks) })
 	case Leave:
 		e.message(kindLeave, func(e *encoder) { e.int(1, m.After); e.members(2, m.Backups) })
 	case Heartbeat:

@@ -49,6 +49,7 @@ func messages() []Message {
 		Attached{},
 		Refused{},
 		Detach{},
+		Detach{Stripes: 1, Asks: true},
 		Leave{},
 		Heartbeat{},
 		Want{},

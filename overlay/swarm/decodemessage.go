@@ -104,6 +104,8 @@ func (d *decoder) detach(b []byte) (m Detach) {
 			m.After = d.int(f)
 		case 3:
 			m.Members = d.members(m.Members, f.b)
+		case 4:
+			m.Asks = f.n != 0
 		}
 	})
 	return m

@@ -140,11 +140,12 @@ type Refused struct {
 }
 
 // Detach ends the relation for some stripes, from either side. A parent that must shed a child goes on serving it for
-// After and names others.
+// After and names others. One that could do without only asks: the child stays unless it finds another parent.
 type Detach struct {
 	Stripes uint64
 	After   int // milliseconds; 0: at once
 	Members []Member
+	Asks    bool
 }
 
 // Leave tells children and neighbours that the sender is about to go, and whom they may turn to.

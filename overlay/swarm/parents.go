@@ -32,6 +32,7 @@ type stripe struct {
 	way    uint64        // which of the changes of ways was the last of this one
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
+	urged  time.Time     // until when another parent is looked for, as the present one asked
 
 	heir   *peer     // was asked to become the parent
 	number uint64    // of that Attach
@@ -167,15 +168,25 @@ const lastAfter = 3 * time.Second
 // gives it does not pass it on.
 func (s *Swarm) lastResort(i int) *peer {
 	st := &s.stripes[i]
-	if at := st.wanted.Add(lastAfter); s.now.Before(at) {
+	p := s.peers[s.cfg.Owner]
+	if at := st.wanted.Add(lastAfter); s.now.Before(at) && !s.lonely() {
 		s.at(at)
 		return nil
 	}
-	p := s.peers[s.cfg.Owner]
 	if p == nil || p == st.parent || !s.usable(p) || p.refused&(1<<i) != 0 && s.now.Before(p.until) {
 		return nil
 	}
 	return p
+}
+
+// lonely tells whether nobody but the owner is linked or about to be.
+func (s *Swarm) lonely() bool {
+	for _, p := range s.order {
+		if p.id != s.cfg.Owner && p.link != unlinked {
+			return false
+		}
+	}
+	return true
 }
 
 func later(ts ...time.Time) time.Time {

@@ -26,7 +26,8 @@ const (
 	fewMembers        = 16 // under which slots need no margin: they are filled to the last
 	supplyUnit        = 64 // so that a slot can be shared by as many stripes
 	maxRoster         = 1 << 16
-	unlimitedChildren = 32 // of a member whose upload has no limit
+	unlimitedChildren = 64  // of a member whose upload has no limit
+	mostChildren      = 256 // of one whose upload is known, however large
 )
 
 // report tells the owner of this member.
@@ -220,45 +221,6 @@ func (s *Swarm) short() bool {
 
 // provided tells, at the owner, whether a stripe has contributors.
 func (s *Swarm) provided(i int) bool { return s.supply[i] > 0 }
-
-// relieve moves children that the owner serves beyond what it must to members, one stripe of each at a time.
-func (s *Swarm) relieve() {
-	if s.size < smallSwarm || s.short() {
-		return
-	}
-	if s.now.Sub(s.moved) < rootsApart {
-		return
-	}
-	var victim *peer
-	var mask uint64
-	for i := range s.stripes {
-		if s.filled(i) <= s.sources() {
-			continue
-		}
-		p := s.lesser(nil, i)
-		if p == nil {
-			p = s.last(i)
-		}
-		if p != nil && p.moving == 0 && (victim == nil || victim == p) {
-			victim = p
-			mask |= 1 << i
-		}
-	}
-	if victim != nil {
-		s.moved = s.now
-		s.shed(victim, mask)
-	}
-}
-
-// last returns the last child in line of a stripe.
-func (s *Swarm) last(i int) *peer {
-	for j := len(s.kids) - 1; j >= 0; j-- {
-		if s.counted(s.kids[j])&(1<<i) != 0 {
-			return s.kids[j]
-		}
-	}
-	return nil
-}
 
 // planned takes in the owner's plan.
 func (s *Swarm) planned(p *peer, m *Plan) {

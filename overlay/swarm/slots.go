@@ -11,7 +11,7 @@ func (s *Swarm) slots() int {
 	n := unlimitedChildren * s.k
 	if s.upload < Unlimited {
 		rate := s.slotRate()
-		n = min(n, int(usable*float64(s.upload)*float64(s.k)/(wire*float64(rate))))
+		n = min(mostChildren*s.k, int(usable*float64(s.upload)*float64(s.k)/(wire*float64(rate))))
 		if s.owner() && s.size >= smallSwarm {
 			n -= n % s.k // what is left of a rate is for repair and for those that begin
 		}
@@ -312,6 +312,13 @@ func (s *Swarm) displace(p *peer, i int, spare int) bool {
 	q := s.lesser(p, i)
 	if q == nil {
 		return false
+	}
+	if s.owner() && s.total()+s.unserved() < s.slots() { // both can be served, should that one find nobody else
+		if s.now.Before(q.urgeAt) {
+			return false
+		}
+		s.urge(q, bit, p)
+		return true
 	}
 	q.adopt |= bit
 	q.adopter = p
