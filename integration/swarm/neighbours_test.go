@@ -23,8 +23,7 @@ func TestNeighbours(t *testing.T) {
 	s.add(2, nil)
 	a, b, c := s.sites[0], s.sites[1], s.sites[2]
 	for _, g := range s.sites {
-		g.Host = "0.0.0.0"
-		g.Overlay = append(slices.DeleteFunc(g.Overlay, func(l string) bool { return l == "mdns: false" }), "mdns: true")
+		g.inLAN()
 	}
 	a.Overlay = append(a.Overlay, "channels: [{name: '**', access: open}]")
 	a.More = "streams: {demo: {source: \"demo:\", on_demand: false}}\n"
@@ -48,4 +47,10 @@ func TestNeighbours(t *testing.T) {
 			t.Errorf("DESCRIBE elsewhere = %d, %v, want no stream", r.Status, err)
 		}
 	})
+}
+
+// inLAN has a gateway look for others in its LAN, as gateways do that are not told otherwise.
+func (a *site) inLAN() {
+	a.Host = "0.0.0.0"
+	a.Overlay = append(slices.DeleteFunc(a.Overlay, func(l string) bool { return l == "mdns: false" }), "mdns: true")
 }

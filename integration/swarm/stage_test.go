@@ -26,6 +26,7 @@ type plan struct {
 	overlay    []string           // more lines for the section of gateway.yml
 	debug      bool               // the gateways log all
 	size       int                // gateways; 0: as many as the flag says
+	every      time.Duration      // between two players that come; 0: joinEvery
 	lan        int                // the last so many members are in one LAN, behind NAT
 }
 
@@ -167,7 +168,7 @@ const joinEvery = 150 * time.Millisecond
 // audience has a player at each of the sites, the owner too when it is among them.
 func (s *stage) audience(sites []*site) {
 	s.t.Helper()
-	s.spread(sites, joinEvery, func(a *site) {
+	s.spread(sites, cmp.Or(s.plan.every, joinEvery), func(a *site) {
 		name := owner + "/cam"
 		if a.Name == owner {
 			name = "cam"
