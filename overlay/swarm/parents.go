@@ -169,7 +169,7 @@ const lastAfter = 3 * time.Second
 func (s *Swarm) lastResort(i int) *peer {
 	st := &s.stripes[i]
 	p := s.peers[s.cfg.Owner]
-	if at := st.wanted.Add(lastAfter); s.now.Before(at) && !s.lonely() {
+	if at := st.wanted.Add(lastAfter); s.now.Before(at) && !(s.begun && s.lonely()) {
 		s.at(at)
 		return nil
 	}

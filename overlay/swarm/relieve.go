@@ -3,7 +3,8 @@ package swarm
 import "time"
 
 // relieve asks, at the owner, children that it serves beyond what it must to have stripes from members. Who finds none
-// stays: upload that the owner has is better used than missed, and not every member can be reached by every other.
+// stays: upload that the owner has is better used than missed, and not every member can be reached by every other. Only what
+// its upload does not carry it takes away.
 func (s *Swarm) relieve() {
 	if s.size < smallSwarm || s.short() || s.now.Sub(s.moved) < rootsApart {
 		return
@@ -18,7 +19,12 @@ func (s *Swarm) relieve() {
 			most, mask = p, mask|1<<i
 		}
 	}
-	if most != nil {
+	switch {
+	case most == nil:
+	case s.total() > s.slots():
+		s.moved = s.now
+		s.shed(most, mask)
+	default:
 		s.urge(most, mask, nil)
 	}
 }
@@ -28,7 +34,7 @@ func (s *Swarm) relieve() {
 func (s *Swarm) dispensable(i int) (last *peer) {
 	for j := len(s.kids) - 1; j >= 0; j-- {
 		p := s.kids[j]
-		if s.counted(p)&(1<<i) == 0 || p.local || s.now.Before(p.urgeAt) {
+		if s.counted(p)&(1<<i) == 0 || p.local || s.now.Before(p.urgeAt) && s.total() <= s.slots() {
 			continue
 		}
 		if !p.contributes(1<<i) || !s.root(p, i) {
