@@ -38,12 +38,30 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
 	}
 	p.backlog = keep
 	p.flight = slices.DeleteFunc(p.flight, func(f flying) bool { return mask&(1<<(f.seq%uint64(s.k))) != 0 })
+	if m.Resume {
+		mask &^= s.elsewhere(p)
+	}
 	for q := from; q < s.win.end(); q++ {
 		if mask&(1<<(q%uint64(s.k))) != 0 && s.win.holds(q) && !m.Have.holds(q) {
 			p.backlog = append(p.backlog, q)
 		}
 	}
 	s.drain(p)
+}
+
+// elsewhere returns, at an owner that sends each stripe to one child, the mask of the stripes that another child has had
+// until now. Who takes its place gets what it lacks from members: behind that on a line that is nearly full, what comes new
+// would be late for all, for as long as catching up takes.
+func (s *Swarm) elsewhere(p *peer) (mask uint64) {
+	if !s.owner() || s.size < smallSwarm || s.sources() > 1 {
+		return 0
+	}
+	for _, q := range s.kids {
+		if q != p && !s.doubtful(q) {
+			mask |= q.down
+		}
+	}
+	return mask
 }
 
 // pace returns the bytes a second at which a child is caught up: four stripes' rate, or twice that of its own when

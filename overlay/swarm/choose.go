@@ -233,6 +233,7 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 	if n := bits.OnesCount64(p.home); n > 0 {
 		c += s.stripes[i].every / 2 / time.Duration(n) // what it gives to others takes its line: of one stripe, all the time
 	}
+	c += p.laden(s.stripes[i].parent == p)
 	switch {
 	case p.depth < 0:
 		c += time.Minute
@@ -244,6 +245,26 @@ func (s *Swarm) cost(p *peer, i int) time.Duration {
 	}
 	return c + spread*time.Duration(bits.OnesCount64((p.up|p.asked|p.fresh)&^(1<<i)))
 }
+
+// laden is what it costs that a peer's line is nearly full: pushes wait there for each other, and for what newcomers are sent
+// to catch up. Of a parent the own slot does not count.
+func (p *peer) laden(parent bool) time.Duration {
+	if p.slots == 0 || p.depth == 0 {
+		return 0
+	}
+	spare := p.spare
+	if parent {
+		spare++
+	}
+	left := float64(spare) / (fullUnder * float64(p.slots))
+	return time.Duration(max(0, 1-left) * float64(fullCost))
+}
+
+// A line is nearly full when less than this part of the slots is left; with none left it counts so much in delay.
+const (
+	fullUnder = 0.25
+	fullCost  = 40 * time.Millisecond
+)
 
 // siteFirst tells whether the peer is at the same site and, of the two of us, the one through which it fetches. The
 // order keeps two members of a site from choosing each other at the same time.

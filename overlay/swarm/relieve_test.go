@@ -111,3 +111,83 @@ func TestSlotsOfAKnownUpload(t *testing.T) {
 		}
 	}
 }
+
+// TestNearlyFullParentsAreAvoided has two peers as far from the owner and from here, one of which has hardly room.
+func TestNearlyFullParentsAreAvoided(t *testing.T) {
+	r := newRig(t, nil)
+	r.link("a", "b")
+	r.serve()
+	a, b := r.s.peers["a"], r.s.peers["b"]
+	for _, c := range []struct {
+		spare  int // of 16 slots
+		parent bool
+		more   time.Duration
+	}{
+		{8, false, 0}, {4, false, 0}, {2, false, 20 * time.Millisecond}, {0, false, 40 * time.Millisecond}, {1, true, 20 * time.Millisecond},
+	} {
+		a.spare = c.spare
+		if got := a.laden(c.parent); got != c.more {
+			t.Errorf("with %d of 16 slots left it costs %v more, want %v", c.spare, got, c.more)
+		}
+	}
+	a.spare, a.rtt, a.routes = 0, b.rtt, b.routes
+	s := r.s
+	for i := range s.stripes {
+		s.stripes[i].parent, a.up, b.up, a.fresh, b.fresh = nil, 0, 0, 0, 0
+		if p := s.choose(i, nil); p != b {
+			t.Errorf("stripe %d is asked of the one whose line is full", i)
+		}
+	}
+}
+
+// TestThinOwnerSendsNewFirst has a member take another's place at an owner that can send the channel once. It once was sent
+// what it lacked before anything new, and all that have the stripe through it lagged for as long as that took.
+func TestThinOwnerSendsNewFirst(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		times float64 // the upload, of the rate
+		first bool    // whether what is new comes first
+	}{
+		{"thin", 1.4, true}, {"with upload to spare", 10, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(cfg *Config) { cfg.Self, cfg.Upload = "owner", int(c.times*float64(cfg.Rate)) })
+			all := r.s.all()
+			join := func(id ID, slots int, m Attach) {
+				m.Epoch, m.Stripes = 1, all
+				m.Self = Member{ID: id, Addresses: []string{"/ip4/10.0.1.1/tcp/1"}, Slots: slots, Spare: slots, Home: all, Depth: 1}
+				r.on(LinkUp{Peer: id, RTT: 20 * time.Millisecond})
+				r.say(id, Report{Self: m.Self})
+				r.say(id, m)
+			}
+			join("leaf", 0, Attach{})
+			for _, id := range []ID{"x", "y"} {
+				r.say(id, Report{Self: Member{ID: id, Slots: 16}}) // which makes it a swarm
+			}
+			produce := func(first, end uint64) {
+				for q := first; q < end; q++ {
+					r.pass(20 * time.Millisecond)
+					r.on(Produced{Epoch: 1, Seq: q, Size: 1000, Key: q%10 == 0, Wall: r.now})
+					r.say("leaf", Ack{Epoch: 1, Seqs: []uint64{q}})
+				}
+			}
+			produce(0, 40)
+			r.take()
+			join("giver", 16, Attach{Resume: true, Have: Have{Base: 20}})
+			acts := r.take()
+			if m := sent[Attached](acts)["giver"]; m.Stripes != all {
+				t.Fatalf("Attached = %+v, want both stripes", m)
+			}
+			produce(40, 42)
+			var got []uint64
+			for _, p := range did[Push](append(acts, r.take()...)) {
+				if p.To == "giver" {
+					got = append(got, p.Seq)
+				}
+			}
+			if len(got) == 0 || (got[0] == 40) != c.first || (got[0] == 20) == c.first {
+				t.Errorf("it is sent %v, want what is new first: %v", got, c.first)
+			}
+		})
+	}
+}
