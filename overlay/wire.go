@@ -284,7 +284,9 @@ func decodeSeek(b []byte) (*seek, error) {
 		case 7:
 			s.hops = n
 		case 8:
-			s.request = v
+			if len(v) > 0 { // none is as one left out
+				s.request = v
+			}
 		}
 	})
 	if err != nil {
@@ -361,8 +363,7 @@ func decodeNames(b []byte) (names, error) {
 	return n, errors.Join(err, bad)
 }
 
-// walk calls f with each field of a message that is a number or a run of bytes; other kinds are skipped. Bytes without a
-// length say what a field left out says: nil.
+// walk calls f with each field of a message that is a number or a run of bytes; other kinds are skipped.
 func walk(b []byte, f func(num protowire.Number, n uint64, v []byte)) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -378,9 +379,7 @@ func walk(b []byte, f func(num protowire.Number, n uint64, v []byte)) error {
 		case protowire.Fixed64Type:
 			v, n = protowire.ConsumeFixed64(b)
 		case protowire.BytesType:
-			if raw, n = protowire.ConsumeBytes(b); len(raw) == 0 {
-				raw = nil
-			}
+			raw, n = protowire.ConsumeBytes(b)
 		default:
 			n = protowire.ConsumeFieldValue(num, typ, b)
 		}
