@@ -38,9 +38,6 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
 	}
 	p.backlog = keep
 	p.flight = slices.DeleteFunc(p.flight, func(f flying) bool { return mask&(1<<(f.seq%uint64(s.k))) != 0 })
-	if m.Resume {
-		mask &^= s.elsewhere(p)
-	}
 	for q := from; q < s.win.end(); q++ {
 		if mask&(1<<(q%uint64(s.k))) != 0 && s.win.holds(q) && !m.Have.holds(q) {
 			p.backlog = append(p.backlog, q)
@@ -49,35 +46,21 @@ func (s *Swarm) catchUp(p *peer, mask uint64, m *Attach, from uint64) {
 	s.drain(p)
 }
 
-// elsewhere returns, at an owner that sends each stripe to one child, the mask of the stripes that another child has had
-// until now. Who takes its place gets what it lacks from members: behind that on a line that is nearly full, what comes new
-// would be late for all, for as long as catching up takes.
-func (s *Swarm) elsewhere(p *peer) (mask uint64) {
-	if !s.owner() || s.size < smallSwarm || s.sources() > 1 {
-		return 0
-	}
-	for _, q := range s.kids {
-		if q != p && !s.doubtful(q) {
-			mask |= q.down
-		}
-	}
-	return mask
-}
-
 // pace returns the bytes a second at which a child is caught up: four stripes' rate, or twice that of its own when
-// these are more, but no more than the upload that is left.
+// these are more, but no more than the upload that is left. Of a line that is full it is at least what is pushed anyway and one
+// stripe more for all who are behind: what comes new waits for it, and with it all who have the stripe through the child.
 func (s *Swarm) pace(p *peer) float64 {
 	stripe := s.stripeRate()
 	own := bits.OnesCount64(p.down)
 	want := stripe * float64(max(4, 2*own))
-	least := 1.1 * stripe * float64(own)
+	behind, theirs := s.behind()
+	least := max(1.1*stripe*float64(own), stripe*(float64(own)+1/float64(max(1, behind))))
 	switch {
 	case s.pressure() > pressed:
 		return least // what is pushed to all goes before what was
 	case p.local || s.upload >= Unlimited:
 		return 4 * want
 	}
-	behind, theirs := s.behind()
 	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
 	return max(least, min(want, left/float64(max(1, behind))))
 }

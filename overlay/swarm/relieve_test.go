@@ -140,54 +140,28 @@ func TestNearlyFullParentsAreAvoided(t *testing.T) {
 	}
 }
 
-// TestThinOwnerSendsNewFirst has a member take another's place at an owner that can send the channel once. It once was sent
-// what it lacked before anything new, and all that have the stripe through it lagged for as long as that took.
-func TestThinOwnerSendsNewFirst(t *testing.T) {
+// TestCatchUpOnAFullLine has a child of one stripe behind while pushes queue: a tenth more than the stripe's rate once let all
+// who had it through that child lag for ten times as long.
+func TestCatchUpOnAFullLine(t *testing.T) {
+	r := newRig(t, func(cfg *Config) { cfg.Self, cfg.Upload = "owner", 3*cfg.Rate/2 })
+	s := r.s
+	s.now = r.now
+	stripe := s.stripeRate()
 	for _, c := range []struct {
-		name  string
-		times float64 // the upload, of the rate
-		first bool    // whether what is new comes first
+		stripes uint64
+		behind  int
+		want    float64 // of a stripe's rate
 	}{
-		{"thin", 1.4, true}, {"with upload to spare", 10, false},
+		{1, 1, 2}, {3, 1, 3}, {1, 4, 1.25}, {3, 8, 2.2},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, func(cfg *Config) { cfg.Self, cfg.Upload = "owner", int(c.times*float64(cfg.Rate)) })
-			all := r.s.all()
-			join := func(id ID, slots int, m Attach) {
-				m.Epoch, m.Stripes = 1, all
-				m.Self = Member{ID: id, Addresses: []string{"/ip4/10.0.1.1/tcp/1"}, Slots: slots, Spare: slots, Home: all, Depth: 1}
-				r.on(LinkUp{Peer: id, RTT: 20 * time.Millisecond})
-				r.say(id, Report{Self: m.Self})
-				r.say(id, m)
-			}
-			join("leaf", 0, Attach{})
-			for _, id := range []ID{"x", "y"} {
-				r.say(id, Report{Self: Member{ID: id, Slots: 16}}) // which makes it a swarm
-			}
-			produce := func(first, end uint64) {
-				for q := first; q < end; q++ {
-					r.pass(20 * time.Millisecond)
-					r.on(Produced{Epoch: 1, Seq: q, Size: 1000, Key: q%10 == 0, Wall: r.now})
-					r.say("leaf", Ack{Epoch: 1, Seqs: []uint64{q}})
-				}
-			}
-			produce(0, 40)
-			r.take()
-			join("giver", 16, Attach{Resume: true, Have: Have{Base: 20}})
-			acts := r.take()
-			if m := sent[Attached](acts)["giver"]; m.Stripes != all {
-				t.Fatalf("Attached = %+v, want both stripes", m)
-			}
-			produce(40, 42)
-			var got []uint64
-			for _, p := range did[Push](append(acts, r.take()...)) {
-				if p.To == "giver" {
-					got = append(got, p.Seq)
-				}
-			}
-			if len(got) == 0 || (got[0] == 40) != c.first || (got[0] == 20) == c.first {
-				t.Errorf("it is sent %v, want what is new first: %v", got, c.first)
-			}
-		})
+		s.kids = nil
+		for range c.behind {
+			s.kids = append(s.kids, &peer{child: child{down: c.stripes, backlog: []uint64{1}}})
+		}
+		p := s.kids[0]
+		p.heard, p.waits, p.flight = s.now, time.Second, []flying{{seq: 1, at: s.now}}
+		if got := s.pace(p) / stripe; got < c.want-0.01 || got > c.want+0.01 {
+			t.Errorf("%d behind, stripes %b: %.2f stripes a second's worth, want %.2f", c.behind, c.stripes, got, c.want)
+		}
 	}
 }
