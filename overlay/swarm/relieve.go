@@ -53,11 +53,11 @@ func (s *Swarm) urge(p *peer, mask uint64, to *peer) {
 	s.moved = s.now
 	p.urgeAt = s.now.Add(urgeAgain << min(p.urges, mostUrges))
 	p.urges++
-	ms := s.others(p, 8, mask)
+	var ms []Member
 	if to != nil {
-		ms = append([]Member{to.member()}, ms...)[:min(len(ms)+1, 8)]
+		ms = append(ms, to.member())
 	}
-	s.send(p, Detach{Stripes: mask, Asks: true, Members: ms})
+	s.send(p, Detach{Stripes: mask, Asks: true, Members: append(ms, s.others(p, 8-len(ms), mask)...)})
 }
 
 const (
@@ -80,7 +80,7 @@ func (s *Swarm) urgedBy(p *peer, m *Detach) {
 // relief returns a peer that could bring a stripe whose parent would rather not.
 func (s *Swarm) relief(i int) *peer {
 	st := &s.stripes[i]
-	if st.urged.IsZero() || !s.now.Before(st.urged) {
+	if !s.now.Before(st.urged) {
 		return nil
 	}
 	if p := s.choose(i, st.parent); p != nil && p.routes[i].rooted {

@@ -6,17 +6,6 @@ import (
 	"time"
 )
 
-// asks returns the requests to look for another parent among the actions.
-func asks(acts Actions) (to map[ID]Detach) {
-	to = sent[Detach](acts)
-	for id, d := range to {
-		if !d.Asks {
-			delete(to, id)
-		}
-	}
-	return to
-}
-
 // TestOwnerAsksAndServes has members whose upload would suffice for all, if they could reach each other. The owner once took
 // from them what it had upload for, and they stood still for seconds until it gave it again.
 func TestOwnerAsksAndServes(t *testing.T) {
@@ -44,9 +33,8 @@ func TestOwnerAsksAndServes(t *testing.T) {
 	asked := make(map[ID]int)
 	for range 60 {
 		r.pass(time.Second)
-		acts := r.take()
-		for id := range sent[Detach](acts) {
-			if _, ok := asks(acts)[id]; !ok {
+		for id, d := range sent[Detach](r.take()) {
+			if !d.Asks {
 				t.Fatalf("%s is sent away", id)
 			}
 			asked[id]++
