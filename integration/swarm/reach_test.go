@@ -219,6 +219,9 @@ func oneAddress(t *testing.T, n int, lan bool) {
 	s.wait(settle)
 	f := s.measure(*window, s.members(), nil)
 	f.watched(t)
+	if !f.busy {
+		atMost(t, "share of packets that were late at 1 s", f.late1, unseen)
+	}
 	s.sound()
 }
 
