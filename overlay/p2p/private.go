@@ -73,11 +73,11 @@ func LoadNetworkKey(file string) ([]byte, error) {
 }
 
 // private returns a transport whose connections are within the network of the key, if there is one.
-func (h *Host) private(t transport.Transport, err error) (transport.Transport, error) {
-	if err != nil || len(h.o.NetworkKey) == 0 {
-		return t, err
+func (h *Host) private(t transport.Transport) transport.Transport {
+	if len(h.o.NetworkKey) == 0 {
+		return t
 	}
-	return &privateTransport{t, h.o.NetworkKey}, nil
+	return &privateTransport{t, h.o.NetworkKey}
 }
 
 // privateTransport lets only connections through on which both sides have proven the key.
@@ -88,7 +88,14 @@ type privateTransport struct {
 
 // Dial connects, and proves.
 func (t *privateTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	c, err := t.Transport.Dial(ctx, a, p)
+	return t.DialWithUpdates(ctx, a, p, nil)
+}
+
+// DialWithUpdates is Dial, and tells how it goes.
+func (t *privateTransport) DialWithUpdates(
+	ctx context.Context, a ma.Multiaddr, p peer.ID, updates chan<- transport.DialUpdate,
+) (transport.CapableConn, error) {
+	c, err := dialWithUpdates(ctx, t.Transport, a, p, updates)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,10 @@ func (h *Host) newTCP(u transport.Upgrader, rm network.ResourceManager) (transpo
 	d := &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return tuneSocket(c, h.o.BBR) }}
 	t, err := tcp.NewTCPTransport(u, rm, nil, tcp.WithDialerForAddr(
 		func(ma.Multiaddr) (tcp.ContextDialer, error) { return d, nil }))
-	return h.private(&tcpTransport{t, u, h.o.BBR}, err)
+	if err != nil {
+		return nil, err
+	}
+	return patient{h.private(&tcpTransport{t, u, h.o.BBR})}, nil
 }
 
 // Listen accepts connections at the address.

@@ -20,7 +20,11 @@ import (
 func (h *Host) newQUIC(
 	key crypto.PrivKey, m *quicreuse.ConnManager, psk pnet.PSK, g connmgr.ConnectionGater, rm network.ResourceManager,
 ) (transport.Transport, error) {
-	return h.private(libp2pquic.NewTransport(key, m, psk, g, rm))
+	t, err := libp2pquic.NewTransport(key, m, psk, g, rm)
+	if err != nil {
+		return nil, err
+	}
+	return h.private(t), nil
 }
 
 // udpOptions makes libp2p use QUIC on the sockets that Options.UDP gives, and nothing of this machine. What it returns
