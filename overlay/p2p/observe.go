@@ -32,7 +32,8 @@ const (
 	observeProtocol Protocol = "/peergate/observe/1"
 	// observeLane is the lane on which it is asked. It stays, and keeps the NAT's mapping alive.
 	observeLane = -1
-	// maxObservers is how many peers are asked: two tell the kind of a NAT, the others are for when those go.
+	// maxObservers is how many peers are asked: two tell the kind of a NAT, the others are for when those go. The first one
+	// suffices when it sees the gateway's own address and can connect to it.
 	maxObservers = 4
 	// observeEvery is the time between questions to one peer: mappings change when a router starts anew.
 	observeEvery = time.Minute
@@ -100,6 +101,17 @@ type observations struct {
 	by    map[peer.ID]observation
 	asked map[peer.ID]time.Time // when each was asked last
 	back  map[peer.ID]time.Time // when this gateway last connected back to each
+}
+
+// plain tells whether a peer sees an address of this machine and could connect to it, so that others need not be asked. The lock is
+// held.
+func (os *observations) plain(own []netip.Addr, q observeQuestion) bool {
+	for _, o := range os.by {
+		if slices.Contains(own, o.seen.Addr()) && o.reached(q) {
+			return true
+		}
+	}
+	return false
 }
 
 // Reach tells how this gateway can be reached.
@@ -269,10 +281,11 @@ func (h *Host) observe(ctx context.Context) {
 
 // observers returns the peers that are to be asked now, and notes that they are. Those at the own site see nothing of NAT.
 func (h *Host) observers(now time.Time) []peer.ID {
-	udp, _ := h.ports()
+	udp, tcp := h.ports()
 	if udp == 0 || h.o.UDP != nil {
 		return nil
 	}
+	own := h.ownAddresses()
 	h.observed.mu.Lock()
 	defer h.observed.mu.Unlock()
 	connected := h.inner.Network().Peers()
@@ -284,9 +297,13 @@ func (h *Host) observers(now time.Time) []peer.ID {
 	maps.DeleteFunc(h.observed.asked, func(p peer.ID, at time.Time) bool {
 		return now.Sub(at) > observeEvery && !slices.Contains(connected, p)
 	})
+	want := maxObservers
+	if len(h.observed.by) == 0 || h.observed.plain(own, observeQuestion{TCP: tcp, UDP: udp}) {
+		want = 1
+	}
 	var all []peer.ID
 	for _, p := range connected {
-		if len(h.observed.by)+len(all) >= maxObservers && h.observed.by[p].at.IsZero() || now.Sub(h.observed.asked[p]) < observeEvery {
+		if len(h.observed.by)+len(all) >= want && h.observed.by[p].at.IsZero() || now.Sub(h.observed.asked[p]) < observeEvery {
 			continue
 		}
 		c := h.direct(p)

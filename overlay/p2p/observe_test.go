@@ -3,7 +3,10 @@ package p2p
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 func FuzzObserve(f *testing.F) {
@@ -44,6 +47,26 @@ func TestReached(t *testing.T) {
 	} {
 		if got := c.o.reached(c.q); got != c.want {
 			t.Errorf("%+v reached by %+v: %v, want %v", c.o, c.q, got, c.want)
+		}
+	}
+}
+
+// TestPlain tells when one observer suffices.
+func TestPlain(t *testing.T) {
+	own, q := []netip.Addr{netip.MustParseAddr("203.0.113.7")}, observeQuestion{TCP: 1, UDP: 1}
+	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+	for name, c := range map[string]struct {
+		o    observation
+		want bool
+	}{
+		"own address, reached":     {observation{seen: at("203.0.113.7:8555"), tcp: backOK, udp: backOK}, true},
+		"own address, not reached": {observation{seen: at("203.0.113.7:8555"), tcp: backOK, udp: "no answer"}, false},
+		"another address":          {observation{seen: at("203.0.113.8:8555"), tcp: backOK, udp: backOK}, false},
+		"no answer yet":            {observation{seen: at("203.0.113.7:8555")}, false},
+	} {
+		os := observations{by: map[peer.ID]observation{"a": {seen: at("203.0.113.9:1")}, "b": c.o}}
+		if got := os.plain(own, q); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }
