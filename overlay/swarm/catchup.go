@@ -76,6 +76,41 @@ func (s *Swarm) behind() (children, slots int) {
 	return children, slots
 }
 
+// debt is how many slots newcomers do not get because children are being caught up, each at half as much again as its
+// stripes take: else those who come while others are behind take what these need, and all stay behind.
+func (s *Swarm) debt() int {
+	if s.size < smallSwarm || s.upload >= Unlimited {
+		return 0
+	}
+	_, slots := s.behind()
+	return slots / 2
+}
+
+// pressure returns for how long what is sent now waits for the line: by what was pushed and given lately, and by what half
+// of the children see, at least. A child on a machine that stands still for a moment sees a queue that is not the line's.
+func (s *Swarm) pressure() time.Duration {
+	var seen []time.Duration
+	for _, p := range s.kids {
+		if !s.doubtful(p) {
+			seen = append(seen, p.queue(s.now))
+		}
+	}
+	queue := max(0, s.lineBusy.Sub(s.now))
+	if len(seen) > 0 {
+		slices.Sort(seen)
+		queue = max(queue, seen[(len(seen)-1)/2])
+	}
+	return queue
+}
+
+// sends notes what takes the line to a peer. The upload may be more than is known: after a second that is forgotten.
+func (s *Swarm) sends(p *peer, bytes int) {
+	if !p.local && s.upload > 0 && s.upload < Unlimited {
+		takes := time.Duration(wire * float64(bytes) * 8 / float64(s.upload) * float64(time.Second))
+		s.lineBusy = earlier(later(s.lineBusy, s.now).Add(takes), s.now.Add(time.Second))
+	}
+}
+
 // burst returns the bytes that the catching up of a child may begin with: of all such children at once no more than the
 // line takes in a moment.
 func (s *Swarm) burst(p *peer) int {

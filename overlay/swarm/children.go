@@ -136,7 +136,7 @@ func (s *Swarm) room(p *peer, i int, m *Attach) Reason {
 	if p.local && s.slots() > 0 {
 		return 0 // the site's own network
 	}
-	reserve := s.reserve()
+	reserve := s.reserve() + s.debt()
 	if m.Resume {
 		reserve = 0
 	}
@@ -232,6 +232,7 @@ func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
 	p.have.add(seq)
 	p.sent += uint64(c.size)
 	s.stats.Pushed++
+	s.sends(p, c.size)
 	s.do(Push{p.id, s.epoch, seq, s.now.Add(pushDeadline)})
 }
 

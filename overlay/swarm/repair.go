@@ -231,6 +231,7 @@ func (s *Swarm) wanted(p *peer, m *Want) {
 		s.stats.Given++
 		p.sent += uint64(c.size)
 		p.have.add(q)
+		s.sends(p, c.size)
 		s.do(Give{p.id, s.epoch, q, s.now.Add(pushDeadline)})
 	}
 	if len(lack)+len(coming) > 0 {
@@ -261,6 +262,9 @@ func (s *Swarm) may(p *peer, c *chunkState) bool {
 		left = min(left, float64(s.upload)/wire-rate*float64(s.total())/float64(s.k))
 		if s.pressure() > pressed {
 			return false
+		}
+		if children, _ := s.behind(); children > 0 {
+			left = 0 // it is theirs
 		}
 	}
 	if s.owner() && s.size >= smallSwarm {

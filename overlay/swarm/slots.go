@@ -112,7 +112,7 @@ func (s *Swarm) doubtful(p *peer) bool {
 func (s *Swarm) filled(i int) int { return s.fills()[i] }
 
 // spare returns how many slots a newcomer may hope for.
-func (s *Swarm) spare() int { return max(0, s.slots()-s.reserve()-s.total()) }
+func (s *Swarm) spare() int { return max(0, s.slots()-s.reserve()-s.debt()-s.total()) }
 
 // reserve is how many slots newcomers do not get: those who lose a parent shall find one.
 func (s *Swarm) reserve() int {
@@ -476,17 +476,6 @@ func (s *Swarm) moves() int {
 		n += bits.OnesCount64(p.moving & p.down)
 	}
 	return n
-}
-
-// pressure returns how long chunks to the child with the longest queue wait.
-func (s *Swarm) pressure() time.Duration {
-	var q time.Duration
-	for _, p := range s.kids {
-		if !s.doubtful(p) {
-			q = max(q, p.queue(s.now))
-		}
-	}
-	return q
 }
 
 // tight tells whether the upload does not carry the slots that are being moved away beside the others.

@@ -191,9 +191,10 @@ type Swarm struct {
 	offered     int           // slots of all, the owner's included
 	rated       int           // bits a second, for slots
 
-	upload int
-	capped int       // slots, since queues have grown; 0: as many as upload allows
-	uncap  time.Time // one more may be tried then
+	upload   int
+	lineBusy time.Time // until then, by what was pushed and given
+	capped   int       // slots, since queues have grown; 0: as many as upload allows
+	uncap    time.Time // one more may be tried then
 
 	stats Stats
 }

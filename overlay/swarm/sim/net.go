@@ -97,9 +97,13 @@ func (s *Sim) shut(n, peer *node, parent bool) {
 // wire is bytes on the wire for one of a chunk: measured with TCP, TLS and libp2p's multiplexer.
 const wire = 1.065
 
+// timeout is when TCP sends again what was lost at the end of a burst: Linux waits so long at least beyond a round trip.
+const timeout = 200 * time.Millisecond
+
 // transmit returns when n bytes that are sent now have left, and have arrived, given what arrives before them.
 func (s *Sim) transmit(from, to *node, n int, before *time.Duration) time.Duration {
 	begin := max(s.now, from.busy)
+	full := s.cfg.Queue > 0 && begin-s.now > s.cfg.Queue && !s.local(from, to)
 	if !s.local(from, to) {
 		from.busy = begin + time.Duration(float64(n)*wire/from.upload*float64(time.Second))
 		begin = from.busy
@@ -110,6 +114,9 @@ func (s *Sim) transmit(from, to *node, n int, before *time.Duration) time.Durati
 		for s.cfg.Loss > 0 && s.rng.Float64() < s.cfg.Loss {
 			at = max(at, begin+d) + 2*d + 10*time.Millisecond
 		}
+	}
+	if full {
+		at += 2*d + timeout
 	}
 	at = max(at, *before)
 	*before = at

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"container/heap"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"peergate/overlay/swarm"
@@ -24,6 +26,8 @@ type node struct {
 	upload float64       // bytes a second; infinite: no limit
 	busy   time.Duration // the uplink is until then
 	links  map[*node]*link
+	rest   [2]time.Duration // between these it stands still, now or next
+	rests  *rand.Rand
 
 	joined    time.Duration // when it was started
 	first     time.Duration // first release; 0: none
@@ -68,6 +72,7 @@ func (s *Sim) add(id swarm.ID, times float64) *node {
 	if n.upload == 0 {
 		n.upload = float64(s.cfg.Rate) / 8 / 4 // it still sends messages
 	}
+	n.rests, n.rest[1] = rand.New(rand.NewPCG(cfg.Seed, 2)), s.now
 	n.m = swarm.New(cfg)
 	s.nodes = append(s.nodes, n)
 	s.byID[id] = n
@@ -110,6 +115,27 @@ func (n *node) schedule(at time.Duration) {
 	}
 	n.wake = at
 	n.s.push(event{at: at, node: n})
+}
+
+// postpone puts off an event to when the machine does not stand still; it reports whether it does.
+func (n *node) postpone(e event) bool {
+	for e.at >= n.rest[1] {
+		mean := float64(n.s.cfg.Stall)
+		n.rest[0] = n.rest[1] + time.Duration(n.rests.ExpFloat64()*mean*(1/n.s.cfg.Stalled-1))
+		n.rest[1] = n.rest[0] + time.Duration(n.rests.ExpFloat64()*mean)
+	}
+	if n.gone || e.at < n.rest[0] {
+		return false
+	}
+	if e.ev == nil {
+		if e.at != n.wake {
+			return true
+		}
+		n.wake = n.rest[1]
+	}
+	e.at = n.rest[1] // those that are put off stay in order
+	heap.Push(&n.s.events, e)
+	return true
 }
 
 // perform does an action.

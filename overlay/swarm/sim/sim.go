@@ -5,7 +5,8 @@
 // headers, then it travels the distance
 // between the two. What goes from one member to another stays in order, push stream and control stream each for itself.
 // A lost segment of 1,200 bytes is sent again a round trip later and holds up what is behind it, as TCP with a
-// congestion control that loss does not slow down (BBR) does. Downlinks are not limited. A crashed member says nothing;
+// congestion control that loss does not slow down (BBR) does. Downlinks are not limited. A machine may stand still now and
+// then: what comes meanwhile is seen to afterwards. A crashed member says nothing;
 // others see the connection end after Config.Keepalive. A dialled member answers after Config.Handshakes round trips.
 package sim
 
@@ -42,7 +43,10 @@ type Config struct {
 	Keepalive  time.Duration // 0: 15 s
 	Delay      time.Duration // as in swarm.Config
 	Steady     bool
-	Sites      int // members that share a site, with the same network; 0 or 1: each has its own
+	Queue      time.Duration // that a line has at most: what comes later is lost, and sent again after a time-out; 0: no end
+	Stalled    float64       // part of the time for which each machine stands still, as busy ones do
+	Stall      time.Duration // for how long at a time, in the mean; 0: 50 ms
+	Sites      int           // members that share a site, with the same network; 0 or 1: each has its own
 }
 
 // Uplink is a class of members.
@@ -84,6 +88,7 @@ func (c *Config) defaults() {
 	if c.Uplinks == nil {
 		c.Uplinks = DefaultUplinks
 	}
+	set(&c.Stall, 50*time.Millisecond)
 	if c.Handshakes == 0 {
 		c.Handshakes = 1
 	}
@@ -174,6 +179,9 @@ func Run(cfg Config) Result {
 func (s *Sim) Until(t time.Duration) {
 	for len(s.events) > 0 && s.events[0].at <= t {
 		e := heap.Pop(&s.events).(event)
+		if e.node != nil && s.cfg.Stalled > 0 && e.node.postpone(e) {
+			continue
+		}
 		s.now = e.at
 		switch {
 		case e.do != nil:
