@@ -190,10 +190,12 @@ func (s *stage) overlayOf(a *site) overlayStatus {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	r, err := c.Get("http://gateway/api/v1/status")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	var r *http.Response
+	lab.Eventually(s.t, lab.Patience, a.Name+" answers on its socket", func() bool { // it plays before it listens there
+		var err error
+		r, err = c.Get("http://gateway/api/v1/status")
+		return err == nil
+	})
 	defer r.Body.Close()
 	if err := json.NewDecoder(r.Body).Decode(&status); err != nil {
 		s.t.Fatalf("status of %s: %v", a.Name, err)
