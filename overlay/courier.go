@@ -21,6 +21,7 @@ type parcel struct {
 	vital  bool      // others are dropped before it
 	put    time.Time // when it was queued
 	until  time.Time // writing it later is of no use
+	uplink *uplink   // on which it takes a turn; nil: on none
 	report func(dropped bool, queued int, waited time.Duration)
 	drop   bool
 }
@@ -104,12 +105,11 @@ func (c *courier) run(ctx context.Context, w deadlineWriter) error {
 			if !ok {
 				break
 			}
-			now := time.Now()
-			if p.drop || now.After(p.until) {
-				p.report(true, queued, now.Sub(p.put))
+			if p.drop || !p.uplink.wait(ctx, len(p.wire), p.until) {
+				p.report(true, queued, time.Since(p.put))
 				continue
 			}
-			err := w.SetWriteDeadline(now.Add(chunkTimeout))
+			err := w.SetWriteDeadline(time.Now().Add(chunkTimeout))
 			if err == nil {
 				_, err = w.Write(p.wire)
 			}

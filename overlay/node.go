@@ -70,6 +70,7 @@ type Node struct {
 	epochs    epochs
 	gauges    gauges
 	floods    floods
+	uplink    uplink
 	questions questions
 	passes    passes
 	leaves    leaves

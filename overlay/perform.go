@@ -164,6 +164,7 @@ func (ch *channel) push(a swarm.Push) {
 	d, _ := ch.description()
 	ch.outflow(p2p.ID(a.To)).put(parcel{
 		wire: f.wire, stripe: int(a.Seq % uint64(d.Stripes)), vital: h.chunk.Vital || h.chunk.Key, put: time.Now(), until: a.Until, report: report,
+		uplink: ch.n.uplinkTo(ch.n.link(p2p.ID(a.To))),
 	})
 }
 
@@ -177,7 +178,7 @@ func (ch *channel) give(a swarm.Give) {
 		report(true, 0, 0)
 		return
 	}
-	l.repair.give(ch.id, f.body(), parcel{vital: true, put: time.Now(), until: a.Until, report: report})
+	l.repair.give(ch.id, f.body(), parcel{vital: true, put: time.Now(), until: a.Until, report: report, uplink: ch.n.uplinkTo(l)})
 }
 
 // report returns what tells the machine of the fate of a chunk.

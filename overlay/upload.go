@@ -57,10 +57,11 @@ func (ch *channel) rate() int {
 	return someRate
 }
 
-// upload returns what the channel may give to others: its part of what all may, by their rates.
+// upload returns what the channel may give to others: its part of what all may, by their rates, to which it limits the uplink.
 func (ch *channel) upload(now time.Time) int {
 	c := ch.n.options().Conf
 	all, one := uploads(&c, ch.localName(), now)
+	ch.n.uplink.limit(all)
 	if all != conf.Unlimited {
 		sum, mine := 0, ch.rate()
 		for _, other := range ch.n.allChannels() {
@@ -74,6 +75,14 @@ func (ch *channel) upload(now time.Time) int {
 		return int(r)
 	}
 	return swarm.Unlimited
+}
+
+// uplinkTo returns the uplink by which a peer is sent chunks: none when it is at this site.
+func (n *Node) uplinkTo(l *link) *uplink {
+	if l == nil || l.stream.Local() {
+		return nil
+	}
+	return &n.uplink
 }
 
 // limit tells the machine when its part of the upload has changed by more than what measuring wavers.
