@@ -5,6 +5,7 @@
 //	link      a peer that is there: its control stream, and the streams for repair
 //	channel   one channel: a loop around the state machine of package swarm, performing its actions
 //	inflow    the push stream from a parent; outflow, with its courier, the one to a child
+//	uplink    the limited upload on which couriers take turns
 //	source    what makes the chunks of a channel that this gateway owns
 //	outlets   the names under which a channel is published here
 //	giver     the content keys of a channel that this gateway owns, asker those of one that it watches
