@@ -31,8 +31,14 @@ func main() {
 	flag.DurationVar(&c.Queue, "queue", 0, "of a line, at most: what comes later is lost, and sent again; 0: no end")
 	flag.Float64Var(&c.Stalled, "stalled", 0, "part of the time for which each machine stands still")
 	flag.DurationVar(&c.Stall, "stall", 0, "for how long at a time, in the mean; 0: 50 ms")
+	flag.DurationVar(&c.Near, "near", 0, "between two members, one way, at least; 0: 10 ms")
+	flag.DurationVar(&c.Far, "far", 0, "and at most; 0: 90 ms")
+	uplink := flag.Float64("uplink", 0, "of all members, multiple of the rate; 0: they differ, from none to ten times")
 	plot := flag.String("plot", "", "file for a picture of the delays (SVG)")
 	flag.Parse()
+	if *uplink > 0 {
+		c.Uplinks = []sim.Uplink{{Part: 1, Rate: *uplink}}
+	}
 	began := time.Now()
 	r := sim.Run(c)
 	r.Print(os.Stdout)
