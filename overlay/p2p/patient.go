@@ -19,7 +19,7 @@ const (
 
 // patient is a transport that has libp2p wait for the handshakes of a connection that has been made, before it dials the
 // peer's next address: on a busy machine, or in a private network, they take longer than libp2p waits by itself, and each
-// peer was dialled over QUIC, too.
+// peer would be dialled over QUIC, too.
 type patient struct{ transport.Transport }
 
 // DialWithUpdates implements transport.DialUpdater.
