@@ -149,15 +149,16 @@ func (ch *channel) run(ctx context.Context) {
 func (ch *channel) begin() {
 	d, _ := ch.description()
 	o := ch.n.options()
-	ch.limited = ch.upload(time.Now())
+	now := time.Now()
+	ch.pace(now)
+	ch.limited = ch.upload(now)
 	ch.machine = swarm.New(swarm.Config{
 		Self: swarm.ID(ch.n.ID()), Owner: swarm.ID(ch.owner), Addresses: ch.n.addresses(),
 		Epoch: d.Epoch, Stripes: d.Stripes, Rate: d.Rate, Upload: ch.limited,
 		IdleAfter: memberIdle, Delay: time.Duration(o.Conf.Delay), Steady: o.Conf.Steady,
 		Prefer: o.Conf.Prefer == conf.PreferContributors, Seed: rand.Uint64(),
 	})
-	ch.lost = time.Now()
-	ch.wake = ch.lost
+	ch.lost, ch.wake = now, now
 	ch.demands()
 	var listed []swarm.Member
 	for _, p := range append(ch.n.book.all(), ch.n.book.metFor(ch.id)...) {

@@ -57,11 +57,10 @@ func (ch *channel) rate() int {
 	return someRate
 }
 
-// upload returns what the channel may give to others: its part of what all may, by their rates, to which it limits the uplink.
+// upload returns what the channel may give to others: its part of what all may, by their rates.
 func (ch *channel) upload(now time.Time) int {
 	c := ch.n.options().Conf
 	all, one := uploads(&c, ch.localName(), now)
-	ch.n.uplink.limit(all)
 	if all != conf.Unlimited {
 		sum, mine := 0, ch.rate()
 		for _, other := range ch.n.allChannels() {
@@ -85,8 +84,16 @@ func (n *Node) uplinkTo(l *link) *uplink {
 	return &n.uplink
 }
 
+// pace has the uplink keep to what all channels may give together.
+func (ch *channel) pace(now time.Time) {
+	c := ch.n.options().Conf
+	all, _ := uploads(&c, ch.localName(), now)
+	ch.n.uplink.limit(all)
+}
+
 // limit tells the machine when its part of the upload has changed by more than what measuring wavers.
 func (ch *channel) limit(now time.Time) {
+	ch.pace(now)
 	u := ch.upload(now)
 	if d := u - ch.limited; d > ch.limited/20 || -d > ch.limited/20 {
 		ch.limited = u

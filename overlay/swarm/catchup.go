@@ -61,7 +61,7 @@ func (s *Swarm) pace(p *peer) float64 {
 	case p.local || s.upload >= Unlimited:
 		return 4 * want
 	}
-	left := usable * (float64(s.upload)/8/wire - stripe*float64(s.total()+s.moves()-theirs))
+	left := usable * (float64(s.upload)/8/Wire - stripe*float64(s.total()+s.moves()-theirs))
 	return max(least, min(want, left/float64(max(1, behind))))
 }
 
@@ -106,7 +106,7 @@ func (s *Swarm) pressure() time.Duration {
 // sends notes what takes the line to a peer. The upload may be more than is known: after a second that is forgotten.
 func (s *Swarm) sends(p *peer, bytes int) {
 	if !p.local && s.upload > 0 && s.upload < Unlimited {
-		takes := time.Duration(wire * float64(bytes) * 8 / float64(s.upload) * float64(time.Second))
+		takes := time.Duration(Wire * float64(bytes) * 8 / float64(s.upload) * float64(time.Second))
 		s.lineBusy = earlier(later(s.lineBusy, s.now).Add(takes), s.now.Add(time.Second))
 	}
 }

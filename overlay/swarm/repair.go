@@ -259,7 +259,7 @@ func (s *Swarm) may(p *peer, c *chunkState) bool {
 	case !s.owner() && s.slots() == 0:
 		return false
 	case s.upload < Unlimited:
-		left = min(left, float64(s.upload)/wire-rate*float64(s.total())/float64(s.k))
+		left = min(left, float64(s.upload)/Wire-rate*float64(s.total())/float64(s.k))
 		if s.pressure() > pressed {
 			return false
 		}

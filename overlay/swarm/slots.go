@@ -11,7 +11,7 @@ func (s *Swarm) slots() int {
 	n := unlimitedChildren * s.k
 	if s.upload < Unlimited {
 		rate := s.slotRate()
-		n = min(mostChildren*s.k, int(usable*float64(s.upload)*float64(s.k)/(wire*float64(rate))))
+		n = min(mostChildren*s.k, int(usable*float64(s.upload)*float64(s.k)/(Wire*float64(rate))))
 		if s.owner() && s.size >= smallSwarm {
 			n -= n % s.k // what is left of a rate is for repair and for those that begin
 		}
@@ -480,5 +480,5 @@ func (s *Swarm) moves() int {
 
 // tight tells whether the upload does not carry the slots that are being moved away beside the others.
 func (s *Swarm) tight() bool {
-	return s.upload < Unlimited && s.moves() > 0 && wire*float64((s.total()+s.moves())*s.slotRate()) > float64(s.upload*s.k)
+	return s.upload < Unlimited && s.moves() > 0 && Wire*float64((s.total()+s.moves())*s.slotRate()) > float64(s.upload*s.k)
 }

@@ -72,11 +72,13 @@ const (
 	waitAgain    = 3 * time.Second
 )
 
+// Wire is how many bytes are on the wire for one of a chunk, with the headers of TCP, IP, TLS and the like.
+const Wire = 1.07
+
 // Children.
 const (
 	childrenPerStripe = 8                      // of a contributor, so that trees are wide and shallow
 	usable            = 0.9                    // of the upload is for pushes, the rest for repair
-	wire              = 1.07                   // bytes on the wire for one of a chunk: TCP, IP, TLS and the like
 	pressed           = 100 * time.Millisecond // queues to children, with which nothing is given beside what is pushed
 	slotTolerance     = 0.95                   // an owner that can send the channel this nearly once may try
 	smallSwarm        = 4                      // members, with fewer any parent may carry all stripes
