@@ -25,7 +25,7 @@ func (t *slowTransport) DialWithUpdates(_ context.Context, a ma.Multiaddr, _ pee
 	if t.connects {
 		updates <- transport.DialUpdate{Kind: transport.UpdateKindHandshakeProgressed, Addr: a}
 	}
-	time.Sleep(t.takes)
+	time.Sleep(t.takes) // in a bubble
 	return nil, errSlow
 }
 
