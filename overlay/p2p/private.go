@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ import (
 // encrypted connection, over any transport, before libp2p itself sees the connection: whoever cannot, learns nothing but
 // that somebody listens. Both sides open a stream with a challenge, and answer the other's:
 //
-//	challenge  32 random bytes
+//	challenge  foreign, 28 random bytes
 //	answer     HMAC-SHA256 under the key of proofLabel, challenge, and the IDs of who answers and who asks
 //
 // The IDs, which TLS has proven, keep a stranger from handing a challenge on to a gateway that knows the key.
@@ -41,6 +42,10 @@ const (
 	// proofLabel keeps the answers apart from all else that may be signed with the key.
 	proofLabel = "peergate network 1\x00"
 )
+
+// foreign begins a challenge: a gateway without a key takes it for the length of a message of libp2p's negotiation, which is
+// too long, and gives the stream up at once. Random bytes could be a length for which it would wait.
+var foreign = binary.AppendUvarint(nil, 1<<28-1)
 
 // errStranger means that the other side of a connection does not know the network's key.
 var errStranger = errors.New("the peer does not know the key of this network (overlay.network_key)")
@@ -145,7 +150,7 @@ func (t *privateTransport) ask(ctx context.Context, c transport.CapableConn) err
 	}
 	defer s.Close()
 	challenge, got := make([]byte, sha256.Size), make([]byte, sha256.Size)
-	_, _ = rand.Read(challenge) // it never fails
+	_, _ = rand.Read(challenge[copy(challenge, foreign):]) // it never fails
 	if _, err := s.Write(challenge); err != nil {
 		return err
 	}

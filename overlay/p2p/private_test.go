@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 )
@@ -48,9 +49,13 @@ func TestPrivateNetwork(t *testing.T) {
 			if err := wrong.Connect(deadline(t), a.ID(), addrs); err == nil || !strings.Contains(err.Error(), errStranger.Error()) {
 				t.Errorf("Connect with another key = %v, want %v", err, errStranger)
 			}
+			asked := time.Now()
 			_ = none.Connect(deadline(t), a.ID(), addrs) // it has its connection until a hangs up
 			if _, got, err := roundTrip(t, none, a.ID(), "hello"); err == nil {
 				t.Errorf("a gateway without a key hears %q", got)
+			}
+			if took := time.Since(asked); took > proveWithin/2 {
+				t.Errorf("a gateway without a key is refused after %v: it waits for more of the challenge", took)
 			}
 			for name, h := range map[string]*Host{"with another key": wrong, "without a key": none} {
 				p := h.ID().peer()
