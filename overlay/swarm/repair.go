@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -157,8 +158,8 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 		}
 		e := p.distance()/2 + p.answer.mean + time.Duration(p.bad)*minWait
 		switch {
-		case p.depth == 0 && s.now.Sub(c.missed) < ownerAfter:
-			s.at(c.missed.Add(ownerAfter))
+		case p.depth == 0 && s.now.Before(c.missed.Add(s.ownerTurn(q))):
+			s.at(c.missed.Add(s.ownerTurn(q)))
 			continue
 		case p.depth == 0:
 			e += ownerLast
@@ -176,6 +177,19 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 		c.not = [3]*peer{}
 	}
 	return best
+}
+
+// ownerTurn returns how long after a chunk was missed the owner may be asked for it. What many lack at once, few ask it for,
+// since thousands of refusals fill its line: first those whose parent has the stripe from it, who pass it on, and then so
+// many at a time, by chance.
+func (s *Swarm) ownerTurn(q uint64) time.Duration {
+	if s.depth(int(q%uint64(s.k))) == 2 {
+		return ownerAfter
+	}
+	var chance rand.PCG
+	chance.Seed(s.hop, q)
+	turn := chance.Uint64() % uint64(max(1, s.size)) / ownerAskers
+	return ownerAfter + time.Duration(turn)*ownerAfter/2
 }
 
 // askable tells whether a peer may be asked for a chunk.
@@ -207,8 +221,10 @@ const (
 	ownerLast = time.Second
 	// coming is how long a chunk is waited for that its parent says to have pushed.
 	coming = 500 * time.Millisecond
-	// ownerAfter is for how long others are asked for a missing chunk, or waited for.
-	ownerAfter = 200 * time.Millisecond
+	// ownerAfter is for how long others are asked for a missing chunk, or waited for, at least, and ownerAskers how many
+	// may ask the owner at a time.
+	ownerAfter  = 200 * time.Millisecond
+	ownerAskers = 64
 	// guess is what asking a peer counts that is not known to hold the chunk.
 	guess = 200 * time.Millisecond
 	// guessAfter is for how long only peers are asked that are known to hold a missing chunk.
