@@ -158,10 +158,11 @@ func (s *Swarm) source(q uint64, c *chunkState, guessing bool) *peer {
 		}
 		e := p.distance()/2 + p.answer.mean + time.Duration(p.bad)*minWait
 		switch {
-		case p.depth == 0 && s.now.Before(c.missed.Add(s.ownerTurn(q))):
-			s.at(c.missed.Add(s.ownerTurn(q)))
-			continue
 		case p.depth == 0:
+			if at := c.missed.Add(s.ownerTurn(q)); s.now.Before(at) {
+				s.at(at)
+				continue
+			}
 			e += ownerLast
 		case p.have.holds(q):
 		case guessing && p.told && p.slots > 0 && p.depth >= 0 && p.up&(1<<(q%uint64(s.k))) == 0 && c.tries < 4:

@@ -24,7 +24,7 @@ func TestFewAskTheOwner(t *testing.T) {
 	if first < ownerAskers/2 || first > 2*ownerAskers {
 		t.Errorf("%d of %d ask first, want about %d", first, members, ownerAskers)
 	}
-	if turns[0] != ownerAfter || turns[members-1] >= ownerAfter+10*ownerAfter {
+	if turns[0] != ownerAfter || turns[members-1] >= ownerAfter+10*ownerAfter/2 {
 		t.Errorf("the first asks after %v, the last after %v", turns[0], turns[members-1])
 	}
 }
