@@ -77,7 +77,11 @@ func (s *Swarm) flowed(st *stripe, p *peer, seq uint64) bool {
 	if live {
 		st.got++
 	}
-	if p.unacked == 0 {
+	switch {
+	case p.unacked != 0:
+	case p.id == s.cfg.Owner: // it is to know soon when one of its children says nothing any more
+		s.at(later(s.now, p.ackAt))
+	default:
 		s.at(s.now.Add(ackEvery))
 	}
 	p.unacked |= 1 << i

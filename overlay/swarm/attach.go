@@ -65,7 +65,7 @@ func (s *Swarm) attached(p *peer, m *Attached) {
 			s.detach(st.heir, bit)
 		}
 		st.heir, st.tries, st.parent, st.since, st.last = nil, 0, p, s.now, s.now
-		st.urged = time.Time{}
+		st.urged, st.adrift = time.Time{}, time.Time{}
 		st.top, st.live, st.behind, st.ends, st.dead = 0, max(m.Head, s.win.end()), time.Time{}, time.Time{}, false
 		st.from = min(m.From, m.Head)
 		st.seen, st.got, st.judged, st.usual = 0, 0, s.now, average{}

@@ -29,6 +29,7 @@ type flying struct {
 	seq  uint64
 	size int
 	at   time.Time
+	out  time.Time // when the line has sent it, as far as is known
 }
 
 // maxFlight bounds what is remembered of a child that acknowledges nothing: 50 s of a 4 Mbit/s channel.
@@ -228,11 +229,11 @@ func (s *Swarm) push(p *peer, seq uint64, c *chunkState) {
 	if len(p.flight) >= maxFlight {
 		p.flight = p.flight[1:]
 	}
-	p.flight = append(p.flight, flying{seq, c.size, s.now})
 	p.have.add(seq)
 	p.sent += uint64(c.size)
 	s.stats.Pushed++
 	s.sends(p, c.size)
+	p.flight = append(p.flight, flying{seq, c.size, s.now, later(s.now, s.lineBusy)})
 	s.do(Push{p.id, s.epoch, seq, s.now.Add(pushDeadline)})
 }
 

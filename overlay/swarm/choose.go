@@ -194,6 +194,10 @@ func (s *Swarm) eligible(p *peer, i int) bool {
 	if len(r.hops) >= MaxHops {
 		return false
 	}
+	if at := s.stripes[i].bereft.Add(bereftFor); !r.rooted && p.depth != 0 && s.now.Before(at) {
+		s.at(at)
+		return false
+	}
 	for _, h := range r.hops {
 		if h == s.hop {
 			return false

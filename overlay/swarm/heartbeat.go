@@ -108,6 +108,9 @@ func (s *Swarm) heartbeat(p *peer, m *Heartbeat) {
 	if s.wanting()&(m.Stripes|m.Leaves) != 0 {
 		s.due = s.now
 	}
+	if p.id == s.cfg.Owner {
+		s.vacant(m.Stripes)
+	}
 	p.told, p.joined, p.slots, p.spare, p.serves, p.leaves, p.home = true, true, m.Slots, m.Spare, m.Stripes, m.Leaves, m.Home
 	if m.Have.Full > 0 || len(m.Have.Bits) > 0 {
 		p.wanted = s.now

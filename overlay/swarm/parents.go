@@ -33,6 +33,8 @@ type stripe struct {
 	behind time.Time     // since when a later chunk than the next one of this stripe is known; zero: not behind
 	ends   time.Time     // when the parent stops, as it said; zero: it does not
 	urged  time.Time     // until when another parent is looked for, as the present one asked
+	adrift time.Time     // since when the parent has no way to the owner; zero: it has
+	bereft time.Time     // when a parent was lost that had it from the owner
 
 	heir   *peer     // was asked to become the parent
 	number uint64    // of that Attach
@@ -131,6 +133,7 @@ func (s *Swarm) attend(i int) *peer {
 			s.rerouted(i)
 		}
 		st.dead, st.wanted = false, time.Time{}
+		s.drift(i)
 		return s.better(i)
 	}
 	if st.wanted.IsZero() {
@@ -143,7 +146,7 @@ func (s *Swarm) attend(i int) *peer {
 	if p != nil || st.parent == nil {
 		return p
 	}
-	if quiet := later(st.last, st.since, st.again).Add(againAfter); s.now.Before(quiet) || !st.ends.IsZero() || !s.usable(st.parent) {
+	if quiet := later(st.last, st.since, st.again).Add(againAfter); s.now.Before(quiet) || !st.ends.IsZero() || !s.usable(st.parent) || s.now.Sub(st.bereft) < bereftFor {
 		s.at(quiet)
 		return nil
 	}
@@ -155,11 +158,18 @@ func (s *Swarm) attend(i int) *peer {
 // by the same way, and the owner is to give it to another.
 func (s *Swarm) bereaved(parent *peer, i int) {
 	owner := s.peers[s.cfg.Owner]
-	if owner == nil || parent == owner || len(parent.routes[i].hops) != 1 || s.now.Sub(owner.bereft) < minWait {
+	if owner == nil || parent == owner || len(parent.routes[i].hops) != 1 {
+		return
+	}
+	s.stripes[i].bereft = s.now
+	if s.now.Sub(owner.bereft) < minWait {
 		return
 	}
 	owner.bereft, owner.askAgain, s.sought = s.now, time.Time{}, time.Time{}
 }
+
+// bereftFor is for how long those are not asked then who have no way to the owner either.
+const bereftFor = 500 * time.Millisecond
 
 // lastAfter is for how long others are looked for: to ask the owner earlier makes a thin line of it thinner.
 const lastAfter = 3 * time.Second

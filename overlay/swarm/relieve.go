@@ -77,6 +77,38 @@ func (s *Swarm) urgedBy(p *peer, m *Detach) {
 	s.due = s.now
 }
 
+// vacant takes in for which stripes the owner has room. One of them that has not come when it should have may be without the
+// member to whom the owner gave it: it is asked for there at once.
+func (s *Swarm) vacant(mask uint64) {
+	for i := range s.stripes {
+		st := &s.stripes[i]
+		if mask&(1<<i) == 0 || st.parent == nil || st.parent.id == s.cfg.Owner {
+			continue
+		}
+		if s.now.Sub(later(st.last, st.since)) > st.every*3/2 {
+			st.urged, s.due = s.now.Add(urgedFor), s.now
+		}
+	}
+}
+
+// drift has another parent looked for when the present one has had no way to the owner for a while, though it passes on what
+// it gets from others.
+func (s *Swarm) drift(i int) {
+	st := &s.stripes[i]
+	if s.rooted(i) {
+		st.adrift = time.Time{}
+		return
+	}
+	if st.adrift.IsZero() {
+		st.adrift = s.now
+	}
+	if at := st.adrift.Add(orphanGrace); s.now.Before(at) {
+		s.at(at)
+	} else {
+		st.urged = s.now.Add(urgedFor)
+	}
+}
+
 // relief returns a peer that could bring a stripe whose parent would rather not.
 func (s *Swarm) relief(i int) *peer {
 	st := &s.stripes[i]

@@ -97,17 +97,6 @@ func (s *Swarm) counted(p *peer) uint64 {
 	return p.down &^ p.moving
 }
 
-// doubtful tells whether a child may be dead: it does not acknowledge what it was sent, nor say anything else.
-func (s *Swarm) doubtful(p *peer) bool {
-	quiet := s.now.Sub(p.heard)
-	if len(p.flight) > 0 {
-		quiet = min(quiet, s.now.Sub(p.flight[0].at))
-	} else {
-		quiet -= 2 * heartbeatEvery
-	}
-	return quiet > childDoubt+p.distance()+4*p.rtt.dev
-}
-
 // filled returns how many of a stripe's slots are.
 func (s *Swarm) filled(i int) int { return s.fills()[i] }
 
@@ -280,7 +269,7 @@ func (s *Swarm) lesser(p *peer, i int) *peer {
 			continue
 		}
 		gives := q.contributes(bit) && (!s.owner() || s.root(q, i))
-		if gives && (p == nil || p.slots < outweighs*q.slots) || s.owner() && p != nil && outweighs*p.slots < q.slots {
+		if gives && (p == nil || p.slots < outweighs*q.slots) || s.owner() && p != nil && outweighs*p.slots*bits.OnesCount64(q.down&^q.moving) < q.slots {
 			continue
 		}
 		switch {

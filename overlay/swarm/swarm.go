@@ -125,11 +125,12 @@ type Swarm struct {
 	paths   uint64 // counts changes of the own paths
 	number  uint64 // of the last Attach
 
-	peers   map[ID]*peer
-	order   []*peer // all of peers, in the order they were named
-	linked  []*peer // those with a control stream, in the order these came
-	kids    []*peer // those with down set, contributors first
-	filling []int   // filled slots by stripe, and of all stripes; nil: to be counted anew
+	peers    map[ID]*peer
+	order    []*peer       // all of peers, in the order they were named
+	linked   []*peer       // those with a control stream, in the order these came
+	kids     []*peer       // those with down set, contributors first
+	doubting time.Duration // for how long a child may be quiet; 0: to be found anew
+	filling  []int         // filled slots by stripe, and of all stripes; nil: to be counted anew
 
 	win        window
 	trimmed    time.Time
@@ -222,7 +223,7 @@ func (s *Swarm) Handle(ev Event, now time.Time, out *Actions) (wake time.Time) {
 	if now.Before(s.now) {
 		now = s.now
 	}
-	s.now, s.out, s.filling = now, out, nil
+	s.now, s.out, s.filling, s.doubting = now, out, nil, 0
 	if !s.started {
 		s.started, s.joining, s.idle, s.due = true, now, now, now
 		if s.owner() {

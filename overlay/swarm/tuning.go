@@ -94,10 +94,6 @@ const (
 	pushDeadline = time.Second
 	burst        = 32 << 10 // bytes that catching up may begin with
 	burstTime    = 50 * time.Millisecond
-	// childDoubt is how long a child may say nothing, neither heartbeat nor acknowledgement, before others get its
-	// slots, and childSilence before it is given up.
-	childDoubt   = 400 * time.Millisecond
-	childSilence = 4 * time.Second
 )
 
 // Messages by time.

@@ -70,3 +70,20 @@ func TestBusyMachines(t *testing.T) {
 		t.Errorf("%d of %d chunks come later than after 1 s", late, due)
 	}
 }
+
+// The death of one of the owner's children, below whom all others are, is a pause, not a collapse.
+func TestOwnersChildDies(t *testing.T) {
+	var due, late int64
+	for _, seed := range []uint64{1, 2} {
+		r := Run(Config{
+			Members: 50, Seed: seed, Owner: 1.5, Loss: 0.01, Ramp: 5 * time.Second, Settle: 8 * time.Second, Length: 30 * time.Second,
+			Roots: 5 * time.Second,
+		})
+		due, late = due+r.Expected, late+r.Expected-r.Two
+	}
+	if part := float64(late) / float64(due); part > 0.004 {
+		t.Errorf("%.2f %% of %d chunks came after more than 2 s, while six of the owner's children died", 100*part, due)
+	} else {
+		t.Logf("%.3f %% of %d chunks came after more than 2 s", 100*part, due)
+	}
+}

@@ -37,6 +37,7 @@ type Config struct {
 	Drop       float64       // of pushed chunks, whole, beyond what the streams repair
 	Churn      time.Duration // mean life of a member, exponential; 0: they stay
 	Crash      float64       // part of the members that crash at once, in the middle of the measured time
+	Roots      time.Duration // each so long one of the owner's children dies, and another member with its upload comes; 0: none
 	NAT        float64       // part of the members that nobody can dial
 	Liars      float64       // part of the members that claim to hold everything and send bad chunks
 	Handshakes float64       // round trips of a connection's making; 0: 1, as of QUIC
@@ -171,6 +172,9 @@ func Run(cfg Config) Result {
 	if cfg.Crash > 0 {
 		s.at(s.from+cfg.Length/3, s.crash)
 	}
+	if cfg.Roots > 0 {
+		s.at(s.from, func() { s.fell(0) })
+	}
 	s.Until(s.to + 5*time.Second)
 	return s.Result()
 }
@@ -265,6 +269,21 @@ func (s *Sim) crash() {
 		}
 	}
 	s.watch(s.now)
+}
+
+// fell lets one of the owner's children die without a word, of one stripe after the other.
+func (s *Sim) fell(stripe int) {
+	if s.now+s.cfg.Roots/2 >= s.to {
+		return
+	}
+	for _, id := range s.owner.m.Stats().Stripes[stripe%s.cfg.Stripes].Children {
+		if n := s.byID[id]; !n.gone {
+			n.die()
+			s.member(n.upload * 8 / float64(s.cfg.Rate))
+			break
+		}
+	}
+	s.at(s.now+s.cfg.Roots, func() { s.fell(stripe + 1) })
 }
 
 // pollEvery is how exactly the return of stripes after a crash is measured.

@@ -24,6 +24,7 @@ func main() {
 	flag.Float64Var(&c.Drop, "drop", 0, "part of the pushed chunks lost whole")
 	flag.DurationVar(&c.Churn, "churn", 0, "mean life of a member; 0: they stay")
 	flag.Float64Var(&c.Crash, "crash", 0, "part of the members that crash at once")
+	flag.DurationVar(&c.Roots, "roots", 0, "each so long one of the owner's children dies, and another member comes; 0: none")
 	flag.Float64Var(&c.NAT, "nat", 0, "part of the members that cannot be dialled")
 	flag.Float64Var(&c.Liars, "liars", 0, "part of the members that lie")
 	flag.Float64Var(&c.Handshakes, "handshakes", 1, "round trips to make a connection")
