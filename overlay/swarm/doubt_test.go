@@ -81,8 +81,7 @@ func TestStripeWithoutOwnersChild(t *testing.T) {
 		r.serve()
 		r.link("owner")
 		r.flow(10, 60)
-		end := uint64(70)
-		for q := uint64(60); q < end; q++ { // the second stripe stops
+		for q := uint64(60); q < 70; q++ { // the second stripe stops
 			r.pass(20 * time.Millisecond)
 			if !stopped || q%2 == 0 {
 				r.arrive(r.s.stripes[q%2].parent.id, q)

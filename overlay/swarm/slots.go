@@ -259,7 +259,8 @@ func (p *peer) contributes(bit uint64) bool { return p.slots > 0 && p.home&bit !
 
 // lesser returns a child whose slot of a stripe a contributor may take: one that does not forward it, or else one with
 // clearly less upload, since what a slow line sends to many takes long and is best sent at the end of a way. For no peer
-// in particular it is one that does not forward.
+// in particular it is one that does not forward. The owner does not give a place to one with less than half the slots that a
+// child has for each of its stripes.
 func (s *Swarm) lesser(p *peer, i int) *peer {
 	bit := uint64(1) << i
 	var best *peer
